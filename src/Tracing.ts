@@ -4,11 +4,11 @@
  *
  * - `send orders` (producer): a batch, from its first attempt to its outcome; linked with the spans of who sent its records
  * - `create orders` (producer): a record, with `records: true`
- * - `poll orders` (consumer): an array that is delivered; linked with the spans that its records were sent in
+ * - `poll orders` (client): an array that is delivered; linked with the spans that its records were sent in
  * - `process orders` (consumer): a handler of `run`, on one record; linked with the span that the record was sent in
  * - `rebalance group` and `connect host:port`
  *
- * Names and attributes are those of OpenTelemetry's messaging conventions.
+ * Names, kinds and attributes are those of OpenTelemetry's messaging conventions.
  *
  * @since 0.1.0
  */

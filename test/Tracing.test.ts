@@ -24,6 +24,7 @@ const under =
     Effect.provideService(self, Tracer.Tracer, tracer)
 
 const isEnded = ({ status }: Tracer.Span) => status._tag === "Ended"
+const typeOf = ({ attributes }: Tracer.Span) => attributes.get("error.type")
 const exitOf = ({ status }: Tracer.Span) => (status._tag === "Ended" ? status.exit._tag : "none")
 
 describe("Tracing", () => {
@@ -60,12 +61,19 @@ describe("Tracing", () => {
       yield* broker.inject(Fault.on("Produce", { times: 1 }).error(29))
       yield* moving(producer.sendAll(orders, entries(1)))
       assert.strictEqual(exitOf(kept.of("send orders")[2]!), "Failure")
+      assert.strictEqual(typeOf(kept.of("send orders")[2]!), "TOPIC_AUTHORIZATION_FAILED")
       // Given up while it waits to be sent again.
       const impatient = yield* Producer.make({ deliveryTimeout: "2 seconds" })
-      yield* broker.inject(Fault.on("Produce").error(19))
+      const refusing = yield* broker.inject(Fault.on("Produce").error(19))
       yield* moving(Effect.ignore(impatient.send(orders, entries(1)[0]!)))
       yield* moving(Effect.sleep("2 seconds"))
       assert.strictEqual(exitOf(kept.of("send orders")[3]!), "Failure")
+      assert.strictEqual(typeOf(kept.of("send orders")[3]!), "NOT_ENOUGH_REPLICAS")
+      yield* refusing.remove
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* moving(Effect.ignore(impatient.send(orders, entries(1)[0]!)))
+      yield* moving(Effect.sleep("40 seconds"))
+      assert.strictEqual(typeOf(kept.of("send orders").at(-1)!), "NotDelivered")
       // No headers, where none are asked for.
       const log = yield* broker.log(orders, 0)
       assert.isTrue(log.every(({ headers }) => Object.keys(headers).length === 0))
@@ -91,6 +99,7 @@ describe("Tracing", () => {
         )
         yield* until("all are handled", () => seen.length === 3)
         const [poll] = kept.of("poll orders")
+        assert.strictEqual(poll?.kind, "client")
         assert.deepStrictEqual(
           poll?.links.map(({ span }) => span.traceId),
           [checkout!.traceId]
@@ -126,6 +135,7 @@ describe("Tracing", () => {
         yield* moving(Effect.ignore(transactions.run(Effect.fail("no"))))
         const [committed, aborted] = kept.of("transaction t")
         assert.deepStrictEqual([exitOf(committed!), exitOf(aborted!)], ["Success", "Failure"])
+        assert.deepStrictEqual([typeOf(committed!), typeOf(aborted!)], [undefined, "_OTHER"])
         assert.strictEqual(Option.getOrThrow(kept.of("bill")[0]!.parent).spanId, committed!.spanId)
         assert.strictEqual(Option.getOrThrow(committed!.parent).spanId, kept.of("outer")[0]!.spanId)
         assert.deepStrictEqual(Object.fromEntries(committed!.attributes), {

@@ -135,7 +135,7 @@ const pollSpans =
     spans
       .begin(
         `poll ${topic}`,
-        "consumer",
+        "client",
         {
           "messaging.operation.name": "poll",
           "messaging.operation.type": "receive",

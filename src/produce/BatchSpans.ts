@@ -2,6 +2,7 @@
 import * as KafkaError from "../KafkaError.ts"
 import { type Begun, failure, linksOf, type Spans } from "../tracing/Spans.ts"
 import type { Batch } from "./Batch.ts"
+import { persistenceOf } from "./Ledger.ts"
 import type { Outcome } from "./Plan.ts"
 
 export interface BatchSpans {
@@ -77,9 +78,13 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
 const isOver = (batch: Batch): boolean => batch.told || !batch.queue.batches.includes(batch)
 
 /** Why it was given up. */
-const errorOf = ({ failure, queue: { partition, topic } }: Batch, outcome: Outcome | undefined): unknown => {
+const errorOf = (batch: Batch, outcome: Outcome | undefined): KafkaError.KafkaError => {
   if (outcome?._tag === "Impossible") return outcome.error
+  const { failure } = batch
+  const { partition, topic } = batch.queue
+  const persistence = persistenceOf(batch)
+  const cause = failure?.cause ?? "it was given up"
   return failure?.code === undefined
-    ? new Error(failure?.cause ?? "not delivered")
+    ? KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence, cause })
     : KafkaError.fromCode(failure.code, { topic, partition, api: "Produce" })
 }

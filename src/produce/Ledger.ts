@@ -18,7 +18,7 @@ const lastEpoch = 32_767
 
 const { codes } = ErrorCode
 /** In flight and not answered: whatever it was before, it may be there. */
-const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
+export const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
   batch.inFlight && batch.sent ? "possibly" : batch.persistence
 
 /** After so many full batches that fit, a partition whose batches were too large tries larger ones. */

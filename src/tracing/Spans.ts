@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import * as Bytes from "../Bytes.ts"
+import { failureType } from "../metrics/errorType.ts"
 import type { FetchedRecord, Headers, ProduceRecord } from "../Record.ts"
 
 /**
@@ -119,6 +120,8 @@ class Quiet implements Begun {
   }
 
   end(exit: Exit.Exit<unknown, unknown> = Exit.void): void {
+    const type = failureType(exit)
+    if (type !== undefined) this.attribute("error.type", type)
     try {
       this.span.end(this.#clock.currentTimeNanosUnsafe(), exit)
     } catch {}
