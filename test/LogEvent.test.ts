@@ -93,6 +93,25 @@ describe("the log", () => {
     }
   )
 
+  it.effect("tells once of a broker that is looked for at its bootstrap address as well", () => {
+    const client = KafkaTest.layer({ topics: [orders], client: { metadataMaxAge: "10 seconds" } })
+    return Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.make()
+      yield* producer.send(orders, entry)
+      yield* broker.stop(1)
+      const sending = yield* Effect.forkChild(producer.send(orders, entry))
+      yield* pass(6_000)
+      assert.lengthOf(
+        levelsOf("connectFailed").filter((level) => level === "Warn"),
+        1
+      )
+      yield* broker.start(1)
+      yield* until("it is sent", () => sending.pollUnsafe() !== undefined)
+      assert.lengthOf(of("goesOn"), 1)
+    }).pipe(scoped, Effect.provide(client), heard)
+  })
+
   it.effect("says within 5 s that a connection takes long", () => {
     const gate: Parameters<typeof gated>[0] = { way: "silent" }
     return Effect.gen(function* () {

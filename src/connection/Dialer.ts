@@ -194,6 +194,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     cluster: () => dialer.clusterId,
     mechanism: sasl?.mechanism,
     spans: yield* Spans.current,
+    troubles: new Map(),
     now,
     fork
   }
@@ -212,10 +213,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         random,
         connect: (slot, parent) =>
           connect({ id, host, port, observed }, slot, parent).pipe(
-            Effect.timeoutOrElse({
-              duration: config.connectTimeout,
-              orElse: () => Effect.fail(tooLong(address, config.connectTimeout))
-            }),
+            Effect.timeoutOrElse(tooLong(address, config.connectTimeout)),
             // What a Network dies of, or an Effect of the application's for a token. Many share a connection, and none of
             // them has done it: to them it is one that cannot be made. That it is a mistake is told in the log.
             Effect.catchDefect((defect) => Effect.andThen(tellDefect(address, defect), dead(address, defect))),
@@ -230,11 +228,16 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
 const dead = (address: string, defect: unknown): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
 
-const tooLong = (address: string, millis: number): KafkaError.KafkaError =>
-  KafkaError.make({
-    _tag: "TimedOut",
-    budget: "connectTimeout",
-    millis,
-    waitingFor: `a connection to ${address}`,
-    broker: address
-  })
+const tooLong = (address: string, millis: number) => ({
+  duration: millis,
+  orElse: () =>
+    Effect.fail(
+      KafkaError.make({
+        _tag: "TimedOut",
+        budget: "connectTimeout",
+        millis,
+        waitingFor: `a connection to ${address}`,
+        broker: address
+      })
+    )
+})

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as KafkaError from "../KafkaError.ts"
+import { atMost, kept } from "../Kept.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { BrokerMetrics, ClientMetrics, Counted } from "../metrics/BrokerMetrics.ts"
 import type { Spans } from "../tracing/Spans.ts"
@@ -15,6 +16,8 @@ export interface Context {
   /** Milliseconds on the monotonic clock. */
   readonly now: () => number
   readonly spans: Spans | undefined
+  /** By their addresses. */
+  readonly troubles: Map<string, Troubles>
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
@@ -34,6 +37,22 @@ export const slowAfter = LogEvent.lastsAfter
 /** Being throttled for so long, in milliseconds, is a warning. */
 const throttledLong = 1000
 
+/** What was told of an address: a broker is one to whoever reads the log, also where it was connected to for bootstrap. */
+class Troubles {
+  /** Connections that could not be made. */
+  readonly failing = new LogEvent.Lasting()
+  /** Those that were made and were of no use. */
+  readonly useless = new LogEvent.Lasting()
+  readonly slowConnects = new LogEvent.Doubling()
+  readonly silences = new LogEvent.Doubling()
+  /** Connections that another authentication has cost, or bytes that are no answer: the next one is good, and nobody hears. */
+  readonly spoilt = new LogEvent.Doubling()
+  /** Connections on which an answer is due for long; and whether that was told. */
+  readonly slow = new Set<object>()
+  readonly slows = new LogEvent.Doubling()
+  isSlowTold = false
+}
+
 export class Observed {
   readonly metrics: BrokerMetrics
   readonly #context: Context
@@ -41,18 +60,7 @@ export class Observed {
   readonly #address: string
   readonly #host: string
   readonly #port: number
-  /** Connections that could not be made. */
-  readonly #failing = new LogEvent.Lasting()
-  /** Those that were made and were of no use. */
-  readonly #useless = new LogEvent.Lasting()
-  readonly #slowConnects = new LogEvent.Doubling()
-  readonly #silences = new LogEvent.Doubling()
-  /** Connections that another authentication has cost, or bytes that are no answer: the next one is good, and nobody hears. */
-  readonly #spoilt = new LogEvent.Doubling()
-  /** Connections on which an answer is due for long; and whether that was told. */
-  readonly #slow = new Set<object>()
-  readonly #slows = new LogEvent.Doubling()
-  #isSlowTold = false
+  readonly #troubles: Troubles
   /** It has answered a request, on whichever connection. */
   hasServed = false
   #throttles = 0
@@ -61,6 +69,7 @@ export class Observed {
 
   constructor(context: Context, id: number, host: string, port: number, address: string) {
     this.#context = context
+    this.#troubles = kept(context.troubles, address, () => new Troubles(), atMost)
     this.#id = id
     this.#address = address
     this.#host = host
@@ -85,7 +94,7 @@ export class Observed {
         Effect.andThen(
           Effect.sleep(slowAfter),
           Effect.suspend(() => {
-            const soFar = this.#slowConnects.told(this.#context.now())
+            const soFar = this.#troubles.slowConnects.told(this.#context.now())
             const text = `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}${soFar}`
             return soFar === undefined ? Effect.void : this.#log("connectSlow", text)
           })
@@ -110,7 +119,7 @@ export class Observed {
   #failed(error: KafkaError.KafkaError): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.metrics.failed(error)
-      const level = error.reason._tag === "Closed" ? undefined : this.#failing.failed(this.#context.now())
+      const level = error.reason._tag === "Closed" ? undefined : this.#troubles.failing.failed(this.#context.now())
       return level === undefined
         ? Effect.void
         : this.#log("connectFailed", `cannot connect to ${this.#who}: ${error.message}`, level)
@@ -122,7 +131,7 @@ export class Observed {
     const { mechanism, metrics } = this.#context
     metrics.opened(session, mechanism !== undefined)
     const as = mechanism === undefined ? "" : `, authenticated by ${mechanism}`
-    return this.#failing.cured()
+    return this.#troubles.failing.cured()
       ? this.#log("goesOn", `connected to ${this.#who} again${as}`)
       : this.#log("connected", `connected to ${this.#who}${as}`)
   }
@@ -130,7 +139,7 @@ export class Observed {
   /** One that was made, or not yet, has ended. */
   ended(session: Session, why: KafkaError.KafkaError): void {
     const { fork, metrics, now } = this.#context
-    this.#slow.delete(session)
+    this.#troubles.slow.delete(session)
     const wasOpen = metrics.closed(session)
     if (!wasOpen) return
     const { reason } = why
@@ -139,25 +148,25 @@ export class Observed {
       reason._tag === "Unreachable" && reason.attempts.length === 1 ? reason.attempts[0]!.cause : why.message
     const amid = session.wasExchanging ? " amid another authentication" : ""
     const text = `the connection to ${this.#who} has ended${amid}: ${cause}`
-    if (session.served) this.#useless.cured()
-    const useless = session.served || session.wasLeft ? undefined : this.#useless.failed(now())
+    if (session.served) this.#troubles.useless.cured()
+    const useless = session.served || session.wasLeft ? undefined : this.#troubles.useless.failed(now())
     if (session.wasSilent) {
-      const soFar = this.#silences.told(now())
+      const soFar = this.#troubles.silences.told(now())
       fork(this.#log("brokerSilent", `${text}${soFar ?? ""}`, soFar === undefined ? "Debug" : undefined))
     } else if (session.wasExchanging || reason._tag === "Corrupt") {
-      const soFar = this.#spoilt.told(now())
+      const soFar = this.#troubles.spoilt.told(now())
       fork(this.#log("disconnected", `${text}${soFar ?? ""}`, soFar === undefined ? undefined : "Warn"))
     } else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
   }
 
   /** An answer is due for long on one of the connections, or a request not even written out: what the broker is behind with. */
   slow(session: object, what: string): void {
-    this.#slow.add(session)
-    if (this.#isSlowTold) return
+    this.#troubles.slow.add(session)
+    if (this.#troubles.isSlowTold) return
     const { fork, now } = this.#context
-    const soFar = this.#slows.told(now())
+    const soFar = this.#troubles.slows.told(now())
     if (soFar === undefined) return
-    this.#isSlowTold = true
+    this.#troubles.isSlowTold = true
     const hint = "is it overloaded, stopped, or cut off, or the network slow?"
     fork(this.#log("brokerSlow", `${this.#who} ${what} for ${slowAfter / 1000} s: ${hint}${soFar}`))
   }
@@ -165,9 +174,9 @@ export class Observed {
   /** A request was answered. That a connection can be made proves nothing: a broker that stands still may take it. */
   answered(session: object): void {
     this.hasServed = true
-    if (this.#slow.size > 0) this.#slow.delete(session)
-    if (!this.#isSlowTold || this.#slow.size > 0) return
-    this.#isSlowTold = false
+    if (this.#troubles.slow.size > 0) this.#troubles.slow.delete(session)
+    if (!this.#troubles.isSlowTold || this.#troubles.slow.size > 0) return
+    this.#troubles.isSlowTold = false
     this.#context.fork(this.#log("goesOn", `${this.#who} answers again`))
   }
 

@@ -225,8 +225,8 @@ export const connection = of("connection", {
     [
       "connects-without-bound",
       "a broker that takes a connection and says nothing holds up whoever waits for it",
-      "duration: config.connectTimeout,",
-      "duration: config.connectTimeout * 1e6,"
+      "tooLong(address, config.connectTimeout)",
+      "tooLong(address, config.connectTimeout * 1e6)"
     ],
     [
       "defect-holds-up",
