@@ -182,7 +182,7 @@ for (const [version, mode] of clusters) {
               { topic: "tx", partition: 9, producerId: 1, producerEpoch: 0, coordinatorEpoch: 0 }
             ])
             value(aborted[0])
-            assert.strictEqual(codeOf(aborted[1]), "Misconfigured")
+            assert.strictEqual(codeOf(aborted[1]), "UnknownTopic")
             if (!has(3, 0)) {
               assert.strictEqual((yield* Effect.flip(admin.listTransactions())).reason._tag, "Unsupported")
               return

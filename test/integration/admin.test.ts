@@ -171,7 +171,7 @@ for (const [version, mode] of brokers) {
             ])
             assert.strictEqual(value(deleted[0]).lowWatermark, 4)
             assert.strictEqual(value(deleted[1]).lowWatermark, 0)
-            assert.strictEqual(codeOf(deleted[2]), "Misconfigured")
+            assert.strictEqual(codeOf(deleted[2]), "UnknownTopic")
             assert.strictEqual(codeOf(deleted[3]), "UnknownTopic")
             assert.strictEqual(codeOf(deleted[4]), codes.OFFSET_OUT_OF_RANGE)
           } else {
