@@ -180,7 +180,11 @@ export const make = (
       if (failure === undefined && transient !== undefined && !isHeld) yield* lasting(transient, clock)
       failure ??= transient
       if (failure !== undefined) return yield* failure
-      if (refusal !== undefined) return yield* told(refusal)
+      if (refusal !== undefined) {
+        // For as long as it is not told to be gone.
+        marked(1)
+        return yield* told(refusal)
+      }
       failures = 0
     })
     const budget = { ...within, waitingFor: `a commit of group ${settings.group}` }

@@ -132,9 +132,9 @@ export const make = (context: Context): Opening => {
   }
 
   /** What was lost of this name, unless that is what brokers tell of still. */
-  const lostBefore = (topic: string): Lost | undefined => {
+  const lostBefore = (topic: string, id = idOf(topic)): Lost | undefined => {
     const before = lost.get(topic)
-    return before?.id !== undefined && before.id === idOf(topic) ? undefined : before
+    return before?.id !== undefined && before.id === id ? undefined : before
   }
 
   /** Once, whoever of its partitions notices it first. */
@@ -151,8 +151,8 @@ export const make = (context: Context): Opening => {
   const isRead = ({ partition, topic }: Partition): boolean => lost.get(topic)?.read.has(partition) === true
 
   /** Tells whether it came again with its topic: it was not added since. */
-  const noteRead = ({ partition, topic }: Partition): boolean => {
-    const again = lostBefore(topic)
+  const noteRead = ({ partition, topic }: Partition, id = idOf(topic)): boolean => {
+    const again = lostBefore(topic, id)
     if (again === undefined) return false
     again.read.add(partition)
     again.count ??= cluster.known(topic)?.partitions.length
@@ -197,7 +197,9 @@ export const make = (context: Context): Opening => {
       partition.trouble = undefined
       partition.isOrphan = false
       givenUp.delete(partition.key)
-      return logOf("goesOn", partition, "is there again, and is read on")
+      const log = logOf("goesOn", partition, "is there again, and is read on")
+      // What was done meanwhile waits for no other mark.
+      return Effect.andThen(commitSoon(partition), log)
     })
 
   /** Said once, until it is over; of many that wait for the same, by doubling. */
@@ -275,22 +277,26 @@ export const make = (context: Context): Opening => {
       schedule: again,
       while: (error) => error.isRetryable
     })
+    const known = idOf(partition.topic)
+    // While metadata tell of no such topic it is that in which the start was found.
+    const id = known ?? topicId
     // Given back in the meantime.
     if (partition.status !== "opening") return
-    if (outdated.delete(partition) && !isWhatItWas(partition, idOf(partition.topic) ?? topicId)) {
+    if (outdated.delete(partition) && !isWhatItWas(partition, id)) {
       yield* Scope.close(own, Exit.void)
       return yield* inAnother(partition, undefined)
     }
-    told.delete(partition)
-    const id = idOf(partition.topic)
+    // What it is told to be is told once it is there.
+    const isThere = known !== undefined || id === undefined
+    if (isThere) told.delete(partition)
     const isSame = id !== undefined && id === partition.topicId
-    const isAgain = givenUp.delete(partition.key) && isWhatItWas(partition, id)
+    const isAgain = isThere && givenUp.delete(partition.key) && isWhatItWas(partition, id)
     partition.topicId = id
     // Of what is read on from a commit another member has told; the same one was away for a while.
     const isNew = !isSame && committed === undefined
     // Where it is another by now the reader says so.
     const isThat = topicId === undefined || id === undefined || id === topicId
-    const isRecreated = isThat && !isRead(partition) && noteRead(partition) && isNew
+    const isRecreated = isThat && !isRead(partition) && noteRead(partition, id) && isNew
     if (isRecreated) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
@@ -357,8 +363,9 @@ export const make = (context: Context): Opening => {
   const isSpent = ({ bound }: Partition, { reason }: KafkaError.KafkaError): boolean =>
     reason._tag === "TimedOut" && bound.until !== undefined
 
-  const find = (list: ReadonlyArray<StartPositions.Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>
-    StartPositions.find(
+  const find = (list: ReadonlyArray<StartPositions.Wanted>): Effect.Effect<void, KafkaError.KafkaError> => {
+    for (const one of list) unbegun.set(one.partition, one)
+    return StartPositions.find(
       { cluster, isolation, while: (partition) => partition.status === "opening" },
       list,
       begin,
@@ -377,6 +384,7 @@ export const make = (context: Context): Opening => {
           return "again"
         })
     )
+  }
 
   const open: Opening["open"] = Effect.fnUntraced(function* (all) {
     for (const partition of all) if (partition.bound.until === nowhere) yield* gone(partition)
@@ -393,7 +401,6 @@ export const make = (context: Context): Opening => {
     yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, commits.waits, (wanted) =>
       Effect.suspend(() => {
         const some = wanted.map(({ partition }) => partition)
-        for (const one of wanted) unbegun.set(one.partition, one)
         // What is told of each from now on is its own.
         return commits.found(some).pipe(Effect.andThen(inBackground(listen(some))), Effect.andThen(find(wanted)))
       })
@@ -448,8 +455,11 @@ export const make = (context: Context): Opening => {
     }
     const topicId = info.value.id
     const before = isSame && position === undefined ? unbegun.get(partition) : undefined
-    if (before !== undefined) return yield* find([{ ...before, topicId }])
+    // What was sought in the one before is no start in this one.
+    if (before !== undefined && (before.topicId ?? topicId) === topicId) return yield* find([{ ...before, topicId }])
     const isOn = isSame && position !== undefined
+    // By its id: what is at work of it goes on.
+    if (isOn) partition.topicId = topicId
     const at: Offset.Position = isOn ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
     yield* find([{ partition, at, committed: undefined, found: true, topicId }])
   })

@@ -1,12 +1,13 @@
 /** A commit that is not answered yet: what happens meanwhile must not be mistaken for it, nor wait for it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Stream } from "effect"
-import { Consumer, GroupOffsets, Membership, Offset, Transaction } from "samsa"
+import { Cluster, Consumer, GroupOffsets, Membership, Offset, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { committed, fill, member, moving, one, orders, p0, pass, scoped, tags, two, until } from "./Harness.ts"
+import { committed, fill, follow, member, moving, one, orders, p0, pass, scoped, tags, two, until } from "./Harness.ts"
 
 const unknownMember = 25
 const loading = 14
+const unknownTopic = 3
 
 describe("a commit in flight", () => {
   it.effect("is not that of the position to which a seek goes back meanwhile", () =>
@@ -252,6 +253,57 @@ describe("a commit by hand below what is done, whose topic is not there for a wh
       }).pipe(scoped, Effect.provide(one))
     )
 })
+
+it.effect(
+  "what is done while its topic is away is committed when that is there again (it waited for another mark)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cluster = yield* Cluster.Cluster
+      yield* fill(1)
+      const consumer = yield* Consumer.assign({
+        topic: orders,
+        group: "g",
+        from: "earliest",
+        commitInterval: "100 millis"
+      })
+      const events = yield* follow(consumer)
+      const isHeld = Deferred.makeUnsafe<void>()
+      const handled: Array<number> = []
+      yield* Effect.forkScoped(
+        consumer.run(({ offset }) =>
+          Effect.andThen(
+            Deferred.await(isHeld),
+            Effect.sync(() => handled.push(offset))
+          )
+        )
+      )
+      yield* pass(1_000)
+      const away = yield* broker.inject(Fault.on("Metadata").error(unknownTopic))
+      yield* Effect.forkScoped(Effect.exit(cluster.topics(["orders"])))
+      yield* until("it is given up", () => tags(events).includes("Deleted"))
+      yield* Deferred.succeed(isHeld, undefined)
+      yield* pass(1_000)
+      assert.deepStrictEqual([handled, yield* committed()], [[0], {}])
+      yield* away.remove
+      yield* Effect.forkScoped(Effect.exit(cluster.topics(["orders"])))
+      yield* until("it is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 1))
+    }).pipe(scoped, Effect.provide(one))
+)
+
+it.effect("what a coordinator refuses since it knows no such topic is told again (it waited for another mark)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* fill(1)
+    const lags = yield* broker.inject(Fault.on("OffsetCommit").error(unknownTopic))
+    const { consumer } = yield* member()
+    yield* Effect.forkScoped(consumer.run(() => Effect.void))
+    yield* until("it is refused", () => Effect.map(lags.hits, (hits) => hits >= 3))
+    yield* pass(20_000)
+    yield* lags.remove
+    yield* until("it is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 1))
+  }).pipe(scoped, Effect.provide(one))
+)
 
 describe("a commit in the background, one partition of which is ours no longer", () => {
   it.effect("is sent again for the others (a mark that no timer follows)", () =>

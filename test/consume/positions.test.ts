@@ -87,6 +87,72 @@ describe("a topic that is not told of for a while while its start is sought is t
     )
 })
 
+it.effect(
+  "what is at work goes on where its topic is away, and was as its start was found (what waited was left out)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cluster = yield* Cluster.Cluster
+      yield* fill(4)
+      yield* broker.inject(Fault.on("ListOffsets", { times: 1 }).delay("8 seconds"))
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+      const events = yield* follow(consumer)
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(
+        consumer.run(({ offset }) =>
+          Effect.andThen(
+            Effect.sleep("20 seconds"),
+            Effect.sync(() => seen.push(offset))
+          )
+        )
+      )
+      yield* pass(1_000)
+      const atFirst = yield* broker.inject(Fault.on("Metadata").error(3))
+      yield* Effect.forkScoped(Effect.exit(cluster.topics(["orders"])))
+      yield* pass(8_000)
+      assert.isUndefined(cluster.known("orders"))
+      yield* atFirst.remove
+      yield* until("it is at work", () => seen.length === 1)
+      const told = events.length
+      const faults = yield* Effect.forEach(["Fetch", "Metadata"] as const, (api) =>
+        broker.inject(Fault.on(api).error(3))
+      )
+      yield* until("it is given up", () => tags(events.slice(told)).includes("Deleted"))
+      for (const { remove } of faults) yield* remove
+      yield* until("all are handled", () => seen.length === 4)
+      assert.deepStrictEqual(seen, [0, 1, 2, 3])
+    }).pipe(scoped, Effect.provide(one))
+)
+
+it.effect(
+  "a topic made again is read from its first record, also where it is away as that is sought (from the time)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cluster = yield* Cluster.Cluster
+      yield* fill(5)
+      yield* broker.inject(Fault.on("ListOffsets", { times: 1 }).delay("8 seconds"))
+      const consumer = yield* Consumer.assign({ topic: orders, from: Offset.atTime(10 ** 15) })
+      const events = yield* follow(consumer)
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(consumer.run(({ value }) => Effect.sync(() => seen.push(value))))
+      yield* pass(1_000)
+      const unknown = yield* broker.inject(Fault.on("ListOffsets").error(3))
+      yield* broker.deleteTopic(orders)
+      yield* broker.createTopic({ name: orders, partitions: 1 })
+      yield* Effect.forkScoped(Effect.exit(cluster.topics(["orders"])))
+      yield* pass(1_000)
+      yield* moving(fill(3, 0, 10))
+      yield* pass(10_000)
+      const away = yield* broker.inject(Fault.on("Metadata").error(3))
+      yield* until("it is given up", () => tags(events).includes("Deleted"))
+      yield* pass(5_000)
+      for (const { remove } of [away, unknown]) yield* remove
+      yield* until("it is read", () => seen.includes("v12"))
+      assert.deepStrictEqual(seen, ["v10", "v11", "v12"])
+    }).pipe(scoped, Effect.provide(one))
+)
+
 it.effect("a partition that was added since its topic was heard of may be chosen (it was told as unknown)", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
