@@ -17,6 +17,8 @@ const turnWork = 2000
 /** How long a leader has to be of no use until an older epoch is believed, and after which pause that begins anew. */
 const doubtedFor = 5000
 const doubtsApart = 60_000
+/** Of an id, that leaders do not know: each try is refused. */
+const idDoubtsApart = 10_000
 
 const keyOf = (topic: string, partition: number): string => `${partition} ${topic}`
 
@@ -24,10 +26,6 @@ interface Doubt {
   readonly since: number
   readonly last: number
 }
-
-/** Whether it has gone on for long, and goes on. */
-const lasts = (doubt: Doubt | undefined, now: number): boolean =>
-  doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
 
 export class MetadataState {
   nodes: ReadonlyArray<BrokerInfo> = []
@@ -114,16 +112,19 @@ export class MetadataState {
   /** A leader, or a broker that was asked for another by its id, says that the topic of this name is not the one that is known. */
   doubtId(topic: string, now: number): void {
     const before = this.#doubtedIds.get(topic)
-    const since = before !== undefined && now - before.last < doubtsApart ? before.since : now
+    const since = before !== undefined && now - before.last < idDoubtsApart ? before.since : now
     if (this.#topics.has(topic)) this.#doubtedIds.set(topic, { since, last: now })
   }
 
+  /** Whether that went on for long: who has not heard of a topic yet, or is asked for the one before, says so once. */
   isIdDoubted(topic: string, now: number): boolean {
-    return lasts(this.#doubtedIds.get(topic), now)
+    const doubt = this.#doubtedIds.get(topic)
+    return doubt !== undefined && now - doubt.last < idDoubtsApart && doubt.last - doubt.since >= doubtedFor
   }
 
   #isDoubted(topic: string, partition: number, now: number): boolean {
-    return lasts(this.#doubts.get(keyOf(topic, partition)), now)
+    const doubt = this.#doubts.get(keyOf(topic, partition))
+    return doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
   }
 
   /** What was said of the leaders of a topic that is gone is not said of the next one's. */

@@ -116,6 +116,26 @@ it.effect("stays known, though a leader is of no use for long (which said that i
   }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
 )
 
+it.effect(
+  "stays known, though its leader did not know it for a moment (one broker's word brought the old one back)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* asked
+      const lagging = yield* silence(3)
+      yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+      yield* broker.recreateTopic("t")
+      const id = yield* asked
+      yield* broker.inject(Fault.on("Produce", { topic: "t", times: 1 }).error(codes.UNKNOWN_TOPIC_ID))
+      yield* send("a")
+      yield* pass(6000)
+      yield* lagging.remove
+      yield* silence(1)
+      yield* silence(2)
+      for (let i = 0; i < 3; i++) assert.strictEqual(yield* asked, id)
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
+)
+
 /** A member of a group, and what it handles. */
 const member = Effect.gen(function* () {
   const scope = yield* Scope.make()

@@ -22,6 +22,12 @@ export const metadata = of("metadata", {
     ],
     ["gone-stays-known", "a topic that was deleted is known for ever", "this.#topics.delete(name)", ""],
     [
+      "unknown-for-a-moment",
+      "a leader that has not heard of a topic yet lets one that lags behind bring the old one back",
+      "doubt.last - doubt.since >= doubtedFor",
+      "now - doubt.since >= doubtedFor"
+    ],
+    [
       "impossible-address-taken",
       "an address that cannot be takes the place of one that was",
       "const node = problem === undefined ? told : known.get(id)",
