@@ -178,10 +178,11 @@ const asking = Effect.fnUntraced(function* (
  * Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. A
  * topic that was replaced is not learnt, by one answer, over the one that has its name: who tells of it lags behind, and
  * a commit of what was read of it would be the other's, by the name. `ask` is asked for those once more, of another
- * broker: by the word of two it is learnt, as it was heard of in the wrong order then.
+ * broker: by the word of two it is learnt, as it was heard of in the wrong order then. That is waited for: an answer that
+ * tells of another does not say once more what is known.
  */
 const learning = (
-  { anyBroker, changed, scope, state }: Parts,
+  { anyBroker, changed, state }: Parts,
   now: () => number,
   ask: (names: ReadonlyArray<string>) => Failing<Told>
 ) => {
@@ -230,8 +231,7 @@ const learning = (
         )
       ),
       Effect.ignore,
-      Effect.ensuring(Effect.sync(() => names.forEach((name) => checked.delete(name)))),
-      Effect.forkIn(scope)
+      Effect.ensuring(Effect.sync(() => names.forEach((name) => checked.delete(name))))
     )
   }
   return (told: Told, wanted: (name: string) => boolean) => {

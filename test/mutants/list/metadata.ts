@@ -90,6 +90,12 @@ export const metadata = of("metadata", {
       "true"
     ],
     [
+      "lagging-not-waited-for",
+      "an answer that tells of another topic says once more what is known",
+      "lagging.size === 0 ? Effect.void : check([...lagging], told)",
+      "lagging.size === 0 ? Effect.void : Effect.forkDetach(check([...lagging], told))"
+    ],
+    [
       "lagging-while-two-differ",
       "of two brokers that differ, one is believed though its topic is of no use",
       "if (state.isIdDoubted(topic.name!, now())) {",
