@@ -239,10 +239,12 @@ export const make = (engine: Engine): Taking => {
       isCurrent,
       overdue,
       offsets: () => {
-        // Where nothing of a partition is at work, gaps and starts that the group does not know yet go with it.
+        // Where nothing of a partition is at work, gaps and starts that the group does not know yet go with it; not of one
+        // whose topic was not there, until it is read on.
         const others = [...engine.partitions.values()].filter(
           (partition) =>
             !taken.has(partition) &&
+            partition.position !== undefined &&
             partition.inFlight === 0 &&
             engine.committer.isBehind(partition) &&
             engine.committer.isCurrent(partition)

@@ -1,7 +1,7 @@
 /** A consumer that is processed again: after an end in doubt, under another layer, and by one at a time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
-import { Consumer, Transaction } from "samsa"
+import { Consumer, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { interruptedAt } from "../Interrupted.ts"
 import {
@@ -13,6 +13,7 @@ import {
   layerOf,
   opened,
   orders,
+  ran,
   read,
   reasonOf,
   subscribed,
@@ -24,6 +25,7 @@ const lost = [
   ["taken", Fault.on("EndTxn").loseResponse]
 ] as const
 
+const extra = Topic.make("extra", { key: orders.key, value: orders.value })
 const four = { maxRecords: 4 }
 
 /** Ten records, and the commit of the first of them under way: `process` is that of the layer, or another. */
@@ -103,6 +105,39 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
         Effect.scoped,
         Effect.provide(layerOf(version, { apiTimeout: "2 seconds", transactionTimeout: "10 minutes" }))
       )
+  )
+
+  it.effect("commits nothing of another topic that is to be read on (its offset was set to 0)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.createTopic({ name: extra, partitions: 1 })
+      yield* advanceUntil(Effect.andThen(fill(0, 10), producer.sendAll(extra, [{ value: "10" }, { value: "11" }])))
+      const both = Consumer.assign({ topics: [orders, extra], group: "g", from: "earliest" })
+      const consumer = yield* advanceUntil(both)
+      yield* Effect.forkScoped(Transaction.process(consumer, bill))
+      yield* advanceUntil(broker.awaitCommitted("g", { topic: extra, partition: 0, offset: 2 }))
+      yield* ran(
+        Effect.flatMap(Producer.Producer, (one) => Effect.andThen(one.send(extra, { value: "15" }), Effect.fail("no")))
+      )
+      const at = (offset: number | undefined) =>
+        Effect.orDie(consumer.positions).pipe(
+          Effect.filterOrFail((all) => all.find(({ topic }) => topic === extra.name)?.offset === offset),
+          Effect.retry(Schedule.spaced("100 millis"))
+        )
+      yield* advanceUntil(at(4))
+      const faults = yield* Effect.forEach(["Fetch", "Metadata"] as const, (api) =>
+        broker.inject(Fault.on(api, { topic: extra }).error(3))
+      )
+      yield* advanceUntil(at(undefined))
+      // It is looked for ever more rarely: somebody else hears of it first.
+      yield* advanceUntil(Effect.sleep("10 seconds"))
+      for (const { remove } of faults) yield* remove
+      yield* advanceUntil(Effect.andThen(producer.send(extra, { value: "12" }), fill(13, 15)))
+      yield* allCommitted(6)
+      const committed = yield* broker.committed("g")
+      assert.strictEqual(committed.find(({ topic }) => topic === extra.name)?.offset, 2)
+    }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
   )
 
   it.effect("stays in doubt under the same id of another cluster (it was forgotten, and any id went on)", () =>
