@@ -429,6 +429,21 @@ describe("bounds", () => {
             assert.strictEqual(value(there).partitions.length, 1)
           })
         )
+        // Nor where the first answer comes when the others' time is over.
+        yield* TestClock.adjust("1 minute")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const loading = (group: string) =>
+              broker.inject(Fault.on("OffsetFetch", { group }).error(codes.COORDINATOR_LOAD_IN_PROGRESS))
+            yield* loading("a")
+            const late = yield* loading("b")
+            yield* broker.inject(Fault.on("ListOffsets").delay("100 millis"))
+            yield* Effect.forkScoped(Effect.andThen(Effect.sleep("16 seconds"), late.remove))
+            const [without, there] = yield* passing(admin.groupLag(["a", "b"], { timeout: "20 seconds" }))
+            assert.strictEqual(codeOf(failure(without)), codes.COORDINATOR_LOAD_IN_PROGRESS)
+            assert.strictEqual(value(there).partitions.length, 1)
+          })
+        )
         yield* broker.inject(
           Fault.on("ListOffsets", { topic: "orders", partition: 1 }).error(codes.LEADER_NOT_AVAILABLE)
         )

@@ -102,6 +102,9 @@ interface Step {
 /** What is kept for the steps that follow, at the most. */
 const longestKept = 5000
 
+/** How often it is looked for a first answer that comes only when that has begun, in milliseconds. */
+const lookedAfter = 50
+
 /**
  * Reads the bounds of a verb that asks in several steps: gives, for each, those with the time that is left. What follows
  * a step is for the items that are done by then: one that does not come takes none with it.
@@ -430,14 +433,11 @@ export const items = <I, A>(
     })
     const { kept = 0 } = bounds as Bounds & Step
     let spent = millis
-    const enough = Effect.delay(
-      Effect.suspend(() => {
-        if (open.every(({ answer }) => answer === undefined)) return Effect.never
-        spent -= kept
-        return Effect.void
-      }),
-      millis - kept
-    )
+    const enough = Effect.gen(function* () {
+      yield* Effect.sleep(millis - kept)
+      while (open.every(({ answer }) => answer === undefined)) yield* Effect.sleep(lookedAfter)
+      spent = millis - Math.max(0, deadline - Backoff.monotonic(clock))
+    })
     const stepping = kept > 0 && open.length > 1 ? Effect.raceFirst(asking, enough) : asking
     yield* Effect.timeoutOrElse(stepping, { duration: millis, orElse: () => Effect.void }).pipe(
       Effect.onInterrupt(() => leave(question, open))
