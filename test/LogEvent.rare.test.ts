@@ -140,6 +140,23 @@ describe("the log says", () => {
     }).pipe(scoped, Effect.provide(transacting()), heard)
   )
 
+  it.effect("that a transaction is in doubt no more, though no record comes behind it (the warning stood)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const ending = yield* broker.inject(Fault.on("EndTxn").loseResponse)
+      const asking = yield* Effect.forkScoped(
+        Effect.andThen(ending.await, broker.inject(Fault.on("InitProducerId").error(14)))
+      )
+      yield* processed
+      yield* until("it is a warning", () => levelsOf("transactionAborted").includes("Warn"), 600_000)
+      assert.include(of("transactionAborted").at(-1)?.text, "in doubt")
+      yield* (yield* Fiber.join(asking)).remove
+      yield* ending.remove
+      yield* until("it is told", () => of("goesOn").length > 0)
+      assert.include(of("goesOn")[0]?.text, "transactions of t are in doubt no more")
+    }).pipe(scoped, Effect.provide(transacting()), heard)
+  )
+
   it.effect("once that brokers commit offsets in a transaction for whoever asks", () =>
     Effect.gen(function* () {
       yield* processed

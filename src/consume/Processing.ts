@@ -136,10 +136,17 @@ export const run = <E, R>({
         Effect.tapError((error) => (error.isRetryable ? told(error, what) : Effect.void)),
         Effect.retry({ schedule: Backoff.unending(waits), while: (error) => error.isRetryable })
       )
+    const goesOn = (how: string) =>
+      Effect.suspend(() =>
+        lasting.cured()
+          ? LogEvent.log("goesOn", `transactions of ${transactionalId} ${how}`, { transactionalId })
+          : Effect.void
+      )
+    // What was committed is not taken again: there may be no other for long.
     const found = (reread: Batch["reread"]) =>
-      Effect.andThen(
-        known(resolve, "is in doubt, and its end is asked for"),
-        known(reread, "was in doubt, and what is committed is asked for")
+      known(resolve, "is in doubt, and its end is asked for").pipe(
+        Effect.andThen(known(reread, "was in doubt, and what is committed is asked for")),
+        Effect.andThen(goesOn("are in doubt no more"))
       )
 
     /** One batch; gives how long to wait before the next where it is to be taken again. */
@@ -158,8 +165,7 @@ export const run = <E, R>({
       if (how === "committed") {
         failures = 0
         step = undefined
-        const text = `transactions of ${transactionalId} are committed again`
-        return yield* lasting.cured() ? LogEvent.log("goesOn", text, { transactionalId }) : Effect.void
+        return yield* goesOn("are committed again")
       }
       if (how === "doubt") return yield* found(batch.reread)
       yield* batch.back
