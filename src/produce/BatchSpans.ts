@@ -2,7 +2,7 @@
 import * as KafkaError from "../KafkaError.ts"
 import { type Begun, failure, linksOf, type Spans } from "../tracing/Spans.ts"
 import type { Batch } from "./Batch.ts"
-import { persistenceOf } from "./Ledger.ts"
+import { persistenceOf, saysAppended } from "./Ledger.ts"
 import type { Outcome } from "./Plan.ts"
 
 export interface BatchSpans {
@@ -52,11 +52,13 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
     settled: (batch, outcome) => {
       const begun = open.get(batch)
       if (begun === undefined) return
+      const isThere = outcome._tag === "Appended" || (outcome._tag === "Refused" && saysAppended(batch, outcome.code))
       // Where its records have failed by then, it was given up.
-      if (outcome._tag === "Appended" && !batch.told) {
+      if (isThere && !batch.told) {
         open.delete(batch)
         waiting.delete(batch)
-        if (outcome.offset !== undefined) begun.attribute("messaging.kafka.offset", outcome.offset)
+        const offset = outcome._tag === "Appended" ? outcome.offset : undefined
+        if (offset !== undefined) begun.attribute("messaging.kafka.offset", offset)
         return begun.end()
       }
       if (isOver(batch)) end(batch, begun, outcome)

@@ -21,6 +21,10 @@ const { codes } = ErrorCode
 export const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
   batch.inFlight && batch.sent ? "possibly" : batch.persistence
 
+/** Whether a refusal of a batch says that its broker has it already: it is acknowledged. */
+export const saysAppended = ({ sequence }: Batch.Batch, code: number): boolean =>
+  sequence >= 0 && ErrorCode.asks(code, "Produce") === "nothing"
+
 /** After so many full batches that fit, a partition whose batches were too large tries larger ones. */
 const fullBeforeGrowth = 32
 
@@ -110,9 +114,7 @@ export class Ledger {
     const asks = ErrorCode.asks(code, "Produce")
     const retriable = asks === "retry" || asks === "metadata"
     batch.failure = { cause: `${name}: ${message ?? meaning}`, code }
-    if (sequenced && asks === "nothing") {
-      return this.#acknowledge(batch, undefined, undefined, now)
-    }
+    if (saysAppended(batch, code)) return this.#acknowledge(batch, undefined, undefined, now)
     // Without all acks nothing is waited for after the append: who says that it does not lead has not appended.
     const proves = this.#settings.acks !== -1 && asks === "metadata" ? "not" : ErrorCode.produceProves(code)
     if (proves === "possibly") Batch.doubt(batch)

@@ -145,8 +145,8 @@ export const produce = of("produce", {
     [
       "duplicate-is-failure",
       "DUPLICATE_SEQUENCE_NUMBER at another try is a failure, though the record is there",
-      'if (sequenced && asks === "nothing") {',
-      'if (sequenced && asks === "nothing" && batch.attempts === 1) {'
+      "if (saysAppended(batch, code)) return",
+      "if (saysAppended(batch, code) && batch.attempts === 1) return"
     ],
     ["gap-without-restart", "after a gap the old sequences are sent for ever", 'queue.restart = "gap"', ""],
     [
