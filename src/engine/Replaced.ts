@@ -5,9 +5,9 @@
 
 import { atMost, kept } from "../Kept.ts"
 
-/** For how long answers must tell of one that has been replaced, in milliseconds; and how many of a name are remembered. */
+/** For how long answers must tell of one that has been replaced, in milliseconds; and how many of a name are remembered: more than are made while a broker lags. */
 export const replacedFor = 10_000
-const rememberedAtMost = 5
+const rememberedAtMost = 20
 
 /** Of a name, in the order in which they were heard of first. */
 export type Ids = ReadonlyArray<string>

@@ -136,6 +136,24 @@ it.effect(
     }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
 )
 
+it.effect("stays known, though it was made again five times (one broker's word brought the first one back)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* asked
+    const lagging = yield* silence(3)
+    yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+    let id: string | undefined
+    for (let i = 0; i < 5; i++) {
+      yield* broker.recreateTopic("t")
+      id = yield* asked
+    }
+    yield* lagging.remove
+    yield* silence(1)
+    yield* silence(2)
+    assert.strictEqual(yield* asked, id)
+  }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
+)
+
 /** A member of a group, and what it handles. */
 const member = Effect.gen(function* () {
   const scope = yield* Scope.make()
