@@ -213,6 +213,10 @@ export const make = (engine: Engine): Taking => {
     ).pipe(Effect.andThen(Effect.sync(() => settle(list))))
   }
 
+  /** Offsets go by name in transactions: those of a topic that is told as gone may be another's when they come. */
+  const isThere = ({ topic, topicId }: Partition): boolean =>
+    topicId === undefined || engine.cluster.known(topic) !== undefined
+
   const batchOf = (records: ReadonlyArray<AnyRecord>, taken: ReadonlyMap<Partition, number>): Batch => {
     const list = [...taken.keys()]
     const isCurrent = () =>
@@ -222,7 +226,8 @@ export const make = (engine: Engine): Taking => {
           partition.status !== "ended" &&
           partition.position !== undefined &&
           partition.epoch === taken.get(partition) &&
-          engine.committer.isCurrent(partition)
+          engine.committer.isCurrent(partition) &&
+          isThere(partition)
       )
     const overdue = Effect.raceAllFirst(
       list.map((partition) =>
@@ -247,7 +252,8 @@ export const make = (engine: Engine): Taking => {
             partition.position !== undefined &&
             partition.inFlight === 0 &&
             engine.committer.isBehind(partition) &&
-            engine.committer.isCurrent(partition)
+            engine.committer.isCurrent(partition) &&
+            isThere(partition)
         )
         return {
           keeper: engine.groupOffsets,
