@@ -214,8 +214,10 @@ export const make = (engine: Engine): Taking => {
   }
 
   /** Offsets go by name in transactions: those of a topic that is told as gone may be another's when they come. */
-  const isThere = ({ topic, topicId }: Partition): boolean =>
-    topicId === undefined || engine.cluster.known(topic) !== undefined
+  const mayBeCommitted = (partition: Partition): boolean =>
+    partition.position !== undefined &&
+    engine.committer.isCurrent(partition) &&
+    (partition.topicId === undefined || engine.cluster.known(partition.topic) !== undefined)
 
   const batchOf = (records: ReadonlyArray<AnyRecord>, taken: ReadonlyMap<Partition, number>): Batch => {
     const list = [...taken.keys()]
@@ -223,11 +225,7 @@ export const make = (engine: Engine): Taking => {
       (engine.member?.isAlive?.() ?? true) &&
       list.every(
         (partition) =>
-          partition.status !== "ended" &&
-          partition.position !== undefined &&
-          partition.epoch === taken.get(partition) &&
-          engine.committer.isCurrent(partition) &&
-          isThere(partition)
+          partition.status !== "ended" && partition.epoch === taken.get(partition) && mayBeCommitted(partition)
       )
     const overdue = Effect.raceAllFirst(
       list.map((partition) =>
@@ -249,11 +247,9 @@ export const make = (engine: Engine): Taking => {
         const others = [...engine.partitions.values()].filter(
           (partition) =>
             !taken.has(partition) &&
-            partition.position !== undefined &&
             partition.inFlight === 0 &&
             engine.committer.isBehind(partition) &&
-            engine.committer.isCurrent(partition) &&
-            isThere(partition)
+            mayBeCommitted(partition)
         )
         return {
           keeper: engine.groupOffsets,
