@@ -39,14 +39,20 @@ const isKnown = (id: string | undefined) =>
     assert.fail("it is not known")
   })
 
-/** Makes it again; broker 3 lags behind. The first answer is of another one; from then on broker 3 alone answers. */
-const madeAgain = Effect.gen(function* () {
+/** Makes it again, while one broker lags behind. The first answer is of another one. */
+const madeAgainBut = Effect.fnUntraced(function* (lagging: number) {
   const broker = yield* EmbeddedKafka.EmbeddedKafka
-  const silent = yield* silence(3)
-  yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+  const silent = yield* silence(lagging)
+  yield* broker.inject(Fault.on("Metadata", { broker: lagging }).staleMetadata)
   yield* broker.recreateTopic("t")
   const id = yield* asked
   yield* silent.remove
+  return id
+})
+
+/** The same with broker 3, which alone answers from then on. */
+const madeAgain = Effect.gen(function* () {
+  const id = yield* madeAgainBut(3)
   const others = [yield* silence(1), yield* silence(2)]
   return { id, others: Effect.forEach(others, ({ remove }) => remove) }
 })
@@ -82,12 +88,7 @@ const needed = {
 for (const [how, use] of Object.entries(needed))
   it.effect(`is known, though it was heard of before the old one, once it is ${how} (not while one of two lags)`, () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const lagging = yield* silence(2)
-      yield* broker.inject(Fault.on("Metadata", { broker: 2 }).staleMetadata)
-      yield* broker.recreateTopic("t")
-      const id = yield* asked
-      yield* lagging.remove
+      const id = yield* madeAgainBut(2)
       const silent = yield* silence(1)
       for (let i = 0; i < 8 && (yield* asked) === id; i++) yield* pass(1500)
       yield* silent.remove
@@ -101,11 +102,7 @@ it.effect("stays known, though a leader is of no use for long (which said that i
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
     yield* asked
-    const lagging = yield* silence(3)
-    yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
-    yield* broker.recreateTopic("t")
-    const id = yield* asked
-    yield* lagging.remove
+    const id = yield* madeAgainBut(3)
     yield* broker.inject(Fault.on("Produce", { topic: "t" }).error(codes.NOT_LEADER_OR_FOLLOWER))
     const producer = yield* Producer.Producer
     yield* Effect.forkScoped(Effect.exit(producer.send(t, { key: null, value: "a" })))
