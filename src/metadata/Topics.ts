@@ -10,16 +10,14 @@ import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Change, PartitionInfo, TopicInfo } from "../ClusterInfo.ts"
-import { drive } from "../compression/drive.ts"
-import * as Replaced from "../engine/Replaced.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
-import { atMost, kept } from "../Kept.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
 import type { Budgets } from "./Budgets.ts"
+import { learning, type Told, type TopicsTold } from "./Learning.ts"
 import * as LookUps from "./LookUps.ts"
 import * as MetadataBatcher from "./MetadataBatcher.ts"
 import type { MetadataState } from "./MetadataState.ts"
@@ -50,8 +48,6 @@ const rememberedWarnings = 10_000
 /** Also one that the answers leave out. */
 const isLeaderless = (partition: PartitionInfo | undefined): boolean => partition === undefined || partition.leader < 0
 
-type TopicsTold = (typeof Metadata.Response.schema.Type)["topics"]
-
 /** Who is asked for all of them does not say of any that it is not there. */
 const leftOut = (topics: TopicsTold, names: ReadonlyArray<string>): TopicsTold => {
   const there = new Set(topics.map(({ name }) => name))
@@ -75,41 +71,6 @@ const told = (
 }
 
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
-
-/** What a broker tells of topics; one below 0 is a bootstrap server. */
-interface Told {
-  readonly by: number
-  readonly topics: TopicsTold
-}
-
-/** Topics that others have taken the names of, as far as was heard, also while none had it. */
-const replacedTopics = () => {
-  /** By name, in the order in which they were heard of first: where one of them is gone, or was another. */
-  const ids = new Map<string, Replaced.Ids>()
-  const remember = ({ id, name }: TopicInfo) => {
-    if (id === undefined) return
-    const heard = kept(ids, name, () => [], atMost)
-    ids.set(name, Replaced.remember(heard, id))
-  }
-  return {
-    learn: (change: Change): void => {
-      if (change._tag === "Brokers") return
-      if (change._tag === "TopicGone") return remember(change.before)
-      const { before, topic } = change
-      if (before !== undefined && before.id !== topic.id) remember(before)
-      if (ids.has(topic.name)) remember(topic)
-    },
-    /** It was heard of in the wrong order. */
-    isNewest: ({ name, topicId }: TopicsTold[number]): void => {
-      const others = ids.get(name!)!.filter((id) => id !== topicId)
-      ids.set(name!, Replaced.remember(others, topicId))
-    },
-    has: ({ name, topicId }: TopicsTold[number]): boolean => {
-      const heard = name === null ? undefined : ids.get(name)
-      return heard !== undefined && heard.includes(topicId) && heard.at(-1) !== topicId
-    }
-  }
-}
 
 export interface Topics {
   /** Asks for topics (null: all): gives the names that the answer tells of, with their error codes. */
@@ -173,77 +134,6 @@ const asking = Effect.fnUntraced(function* (
     }
   }
 })
-
-/**
- * Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. A
- * topic that was replaced is not learnt, by one answer, over the one that has its name: who tells of it lags behind, and
- * a commit of what was read of it would be the other's, by the name. `ask` is asked for those once more, of another
- * broker: by the word of two it is learnt, as it was heard of in the wrong order then. That is waited for: an answer that
- * tells of another does not say once more what is known.
- */
-const learning = (
-  { anyBroker, changed, state }: Parts,
-  now: () => number,
-  ask: (names: ReadonlyArray<string>) => Failing<Told>
-) => {
-  const replaced = replacedTopics()
-  /** Since when nothing else was told of a name. */
-  const since = new Map<string, number>()
-  const checked = new Set<string>()
-  const heard = (change: Change) => {
-    replaced.learn(change)
-    changed(change)
-  }
-  /** Whoever tells of another topic than was known may lag behind as well: the next to be asked is another broker. */
-  const isOther = ({ name, topicId }: TopicsTold[number]) => {
-    const id = name === null ? undefined : state.topic(name)?.id
-    return id !== undefined && topicId !== Wire.zeroUuid && topicId !== id
-  }
-  const isLagging = (topic: TopicsTold[number]): boolean => {
-    if (!isOther(topic) || !replaced.has(topic)) {
-      since.delete(topic.name!)
-      return false
-    }
-    // Of the wrong one the leaders know nothing: two brokers that tell of one each would leave it at that.
-    if (state.isIdDoubted(topic.name!, now())) {
-      replaced.isNewest(topic)
-      return false
-    }
-    return now() - kept(since, topic.name!, now, atMost) < Replaced.replacedFor
-  }
-  const learn = ({ topics }: Told, wanted: (name: string) => boolean, lagging: typeof isLagging) =>
-    Effect.orDie(
-      Effect.suspend(() => {
-        if (topics.some((topic) => replaced.has(topic) || isOther(topic))) anyBroker.turn()
-        return drive(state.learnTopics(topics, wanted, now(), heard, lagging))
-      })
-    )
-  const check = (names: ReadonlyArray<string>, { by, topics }: Told) => {
-    const told = new Map(topics.map((topic) => [topic.name, topic.topicId]))
-    for (const name of names) checked.add(name)
-    return ask(names).pipe(
-      Effect.flatMap((again) =>
-        learn(
-          again,
-          // What is known already, and no other topic of a broker that is asked for all.
-          () => false,
-          (topic) => isLagging(topic) && (again.by === by || told.get(topic.name) !== topic.topicId)
-        )
-      ),
-      Effect.ignore,
-      Effect.ensuring(Effect.sync(() => names.forEach((name) => checked.delete(name))))
-    )
-  }
-  return (told: Told, wanted: (name: string) => boolean) => {
-    const lagging = new Set<string>()
-    const noted = (topic: TopicsTold[number]) => {
-      const is = isLagging(topic)
-      if (is && !checked.has(topic.name!)) lagging.add(topic.name!)
-      return is
-    }
-    return Effect.tap(learn(told, wanted, noted), () => (lagging.size === 0 ? Effect.void : check([...lagging], told)))
-  }
-}
 
 export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Topics> {
   const { anyBroker, brokers, budgets, changed, scope, settings, state } = parts

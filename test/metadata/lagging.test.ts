@@ -74,9 +74,52 @@ it.effect("is known, and the old one only after ten seconds in which nothing els
 it.effect("is known by the word of two, where it was heard of before the old one", () =>
   Effect.gen(function* () {
     const { id, others } = yield* madeAgain
+    assert.strictEqual(yield* asked, id)
+    yield* pass(10_000)
     assert.notStrictEqual(yield* asked, id, "nobody knows which is older")
     yield* others
     yield* isKnown(id)
+  }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
+)
+
+const two = { brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] }
+
+it.effect("stays known, though it was heard of first, and one of two lags (the old one was known for seconds)", () =>
+  Effect.gen(function* () {
+    const id = yield* madeAgainBut(2)
+    const silent = yield* silence(1)
+    for (let i = 0; i < 3; i++) assert.strictEqual(yield* asked, id)
+    yield* silent.remove
+    for (let i = 0; i < 8; i++) {
+      assert.strictEqual(yield* asked, id)
+      yield* pass(900)
+    }
+  }).pipe(Effect.scoped, Effect.provide(layer(two)))
+)
+
+it.effect("is known at once by the broker that told of the old one before, of two", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* silence(2)
+    const old = yield* asked
+    yield* broker.recreateTopic("t")
+    const id = yield* asked
+    assert.notStrictEqual(id, old)
+    yield* broker.recreateTopic("t")
+    assert.notInclude([old, id], yield* asked)
+  }).pipe(Effect.scoped, Effect.provide(layer(two)))
+)
+
+it.effect("is known at once by the word of two, though the old one was heard of just before", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+    const others = [yield* silence(1), yield* silence(2)]
+    yield* broker.recreateTopic("t")
+    const old = yield* asked
+    for (const other of others) yield* other.remove
+    yield* broker.stop(3)
+    assert.notStrictEqual(yield* asked, old)
   }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
 )
 
@@ -95,7 +138,7 @@ for (const [how, use] of Object.entries(needed))
       assert.notStrictEqual(yield* asked, id)
       yield* use(id!)
       for (let i = 0; i < 4; i++) assert.strictEqual(yield* asked, id)
-    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
+    }).pipe(Effect.scoped, Effect.provide(layer(two)))
   )
 
 it.effect("stays known, though a leader is of no use for long (which said that it was the wrong one)", () =>

@@ -78,10 +78,30 @@ export const metadata = of("metadata", {
       ""
     ],
     [
+      "by-id-for-nothing",
+      "who asks for a topic by its id waits for as long as another has its name",
+      "if (name !== null) state.doubtId(name, now())",
+      "void name"
+    ]
+  ],
+  "Learning.ts": [
+    [
       "lagging-brings-back",
       "a broker that lags behind brings a topic back that was replaced",
-      "if (!isOther(topic) || !replaced.has(topic)) {",
+      "if (!isOther(topic) || !isOlder) {",
       "if (true) {"
+    ],
+    [
+      "lagging-first",
+      "a broker that lags behind brings back a topic that was not heard of",
+      "(state.nodes.length > 1 && young.mayBeNewerThan(topic.name!, by))",
+      "false"
+    ],
+    [
+      "own-word-not-taken-back",
+      "a broker that tells of a new topic, after the old one, is not believed",
+      "topic !== undefined && !topic.by.has(by) &&",
+      "topic !== undefined &&"
     ],
     [
       "lagging-for-ever",
@@ -104,14 +124,8 @@ export const metadata = of("metadata", {
     [
       "order-stays-wrong",
       "a topic that was heard of in the wrong order is replaced by each word of the old one",
-      "      replaced.isNewest(topic)\n",
+      "      if (isReplaced) replaced.isNewest(topic)\n",
       ""
-    ],
-    [
-      "by-id-for-nothing",
-      "who asks for a topic by its id waits for as long as another has its name",
-      "if (name !== null) state.doubtId(name, now())",
-      "void name"
     ]
   ],
   "Coordinators.ts": [
