@@ -64,6 +64,7 @@ const outside = {
   isUrgent: false,
   isFull: true,
   told: [],
+  isAwaited: false,
   target: undefined,
   revoked: [],
   owned: [],
@@ -192,7 +193,7 @@ const unhurried = (settings: Settings, random: number, step: Step): Step => {
 const beat = (state: State, now: number): Step => {
   const { epoch, isFull: full, memberId, owned } = state
   const number = state.beat + 1
-  const tellsOwned = full || !isSame(owned, state.told)
+  const tellsOwned = full || state.isAwaited || !isSame(owned, state.told)
   return [
     {
       ...state,
@@ -204,6 +205,7 @@ const beat = (state: State, now: number): Step => {
       askedAt: state.missed === 0 ? now : state.askedAt,
       isFull: false,
       isOutdated: false,
+      isAwaited: false,
       told: owned
     },
     [
@@ -245,7 +247,9 @@ const answered = (state: State, event: Event & { _tag: "Answered" }, now: number
     targetAt: assignment === undefined ? state.targetAt : state.missed === 0 ? event.sentAt : state.askedAt,
     names: event.names.size === 0 ? state.names : new Map([...state.names, ...event.names])
   }
-  const step = reconcile(member, now)
+  // Of a topic whose name was not found in time.
+  const unowned = assignment === undefined ? [] : without(without(state.target ?? [], assignment), state.owned)
+  const step = reconcile(unowned.length > 0 ? urgent({ ...member, isAwaited: true }, now) : member, now)
   const ids = assignment === undefined ? [] : unnamed(step[0])
   return ids.length === 0 ? step : [step[0], [...step[1], { _tag: "Resolve", ids }]]
 }

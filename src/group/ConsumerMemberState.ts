@@ -71,6 +71,8 @@ export interface State {
   readonly isOutdated: boolean
   /** As the coordinator has last heard it. */
   readonly told: ReadonlyArray<IdPartition>
+  /** It is to be told again: the coordinator waits for that where it takes back what was never owned, and is not in `told`. */
+  readonly isAwaited: boolean
   readonly interval: number
   /** What the coordinator gave last; undefined before that. */
   readonly target: ReadonlyArray<IdPartition> | undefined
@@ -188,6 +190,7 @@ export const initial = (memberId: string): State => ({
   staleIn: 0,
   isOutdated: false,
   told: [],
+  isAwaited: false,
   interval: 5_000,
   target: undefined,
   targetAt: 0,

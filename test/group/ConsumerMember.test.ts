@@ -93,6 +93,18 @@ class Driven {
 const member = (overrides?: Partial<ConsumerMember.Settings>) => new Driven(overrides)
 
 describe("ConsumerMember", () => {
+  it("says that it has not what is taken back before its topic's name is found (nobody had it for the rebalance timeout)", () => {
+    const m = member().member()
+    m.beating().answered(2, [...p(0, 1), { topicId: "X", partition: 0 }], new Map())
+    assert.include(m.tags, "Resolve")
+    m.beating(10_000).answered(2, p(0, 1))
+    m.at(10_000)
+    assert.deepStrictEqual(m.heartbeat.owned, p(0, 1))
+    m.answered(2)
+    m.at(15_000)
+    assert.isUndefined(m.heartbeat.owned, "once")
+  })
+
   it("joins at epoch 0 with all that it is, owning nothing, and is given its partitions", () => {
     const m = member().at(0)
     assert.deepStrictEqual(m.asked, [

@@ -189,8 +189,14 @@ export const group = of("group", {
     [
       "released-untold",
       "the coordinator does not hear what was given back",
-      "const tellsOwned = full || !isSame(owned, state.told)",
-      "const tellsOwned = full"
+      "const tellsOwned = full || state.isAwaited || !isSame(owned, state.told)",
+      "const tellsOwned = full || state.isAwaited"
+    ],
+    [
+      "unowned-untold",
+      "the coordinator waits for what was taken back before its topic's name was found",
+      "unowned.length > 0 ? urgent({ ...member, isAwaited: true }, now) : member",
+      "unowned.length > 0 ? member : member"
     ],
     [
       "keeps-what-was-taken",
