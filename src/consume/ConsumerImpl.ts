@@ -268,7 +268,8 @@ export const make = (engine: Engine) => {
     for (const offset of offsets) {
       const partition = engine.partitions.get(TopicPartition.key(offset))
       if (partition === undefined) return yield* notOwned(offset, id)
-      commits.push([partition, offset])
+      // An offset of the topic that is read: not of another that has its name by now.
+      commits.push([partition, { topicId: partition.topicId, ...offset }])
     }
     return yield* engine.committer.commit(commits)
   })

@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Backoff from "../Backoff.ts"
+import { isOfName } from "../engine/OfName.ts"
 import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { anonymous } from "../Membership.ts"
@@ -215,9 +216,7 @@ export const make = (engine: Engine): Taking => {
 
   /** Offsets go by name in transactions: those of a topic that is told as gone may be another's when they come. */
   const mayBeCommitted = (partition: Partition): boolean =>
-    partition.position !== undefined &&
-    engine.committer.isCurrent(partition) &&
-    (partition.topicId === undefined || engine.cluster.known(partition.topic) !== undefined)
+    partition.position !== undefined && engine.committer.isCurrent(partition) && isOfName(engine.cluster, partition)
 
   const batchOf = (records: ReadonlyArray<AnyRecord>, taken: ReadonlyMap<Partition, number>): Batch => {
     const list = [...taken.keys()]

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
+import { isOfName } from "../engine/OfName.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import { anonymous, type Commit, type Committed, type Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -26,10 +27,9 @@ class Named<A extends TopicPartition.TopicIdPartition> {
   readonly #names: ReadonlyMap<string, string>
 
   constructor(cluster: Cluster["Service"], partitions: ReadonlyArray<A>) {
-    this.topics = [...TopicPartition.byTopic(partitions)].map(([name, list]) => {
-      const given = list.find((partition) => partition.topicId !== undefined)?.topicId
-      return [name, list, given ?? cluster.known(name)?.id]
-    })
+    const idOf = ({ topic, topicId }: A) => topicId ?? cluster.known(topic)?.id
+    const each = TopicPartition.groupBy(partitions, (one) => `${one.topic} ${idOf(one)}`)
+    this.topics = [...each.values()].map((list) => [list[0]!.topic, list, idOf(list[0]!)])
     const named = this.topics.flatMap(([name, , id]) => (id === undefined ? [] : [[id, name] as const]))
     this.versions = named.length === this.topics.length ? { minVersion: 1 } : { minVersion: 1, maxVersion: byId - 1 }
     this.#names = new Map(named)
@@ -41,7 +41,7 @@ class Named<A extends TopicPartition.TopicIdPartition> {
   }
 
   get names(): ReadonlyArray<string> {
-    return this.topics.map(([name]) => name)
+    return [...new Set(this.topics.map(([name]) => name))]
   }
 }
 
@@ -168,7 +168,10 @@ interface PartitionCode {
   readonly errorCode: number
 }
 
-/** The code of each commit, in their order; fails where the coordinator gave no answer. */
+/**
+ * The code of each commit, in their order; fails where the coordinator gave no answer. By name only what is of the topic
+ * that has it is sent: of another the code is what a coordinator says that is told ids.
+ */
 export const commit = (
   cluster: Cluster["Service"],
   id: string,
@@ -177,27 +180,36 @@ export const commit = (
 ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> => {
   const once = Effect.fnUntraced(function* (broker: Broker) {
     const named = new Named(cluster, commits)
-    const response = yield* broker.send(
+    let sent: ReadonlySet<Commit> = new Set(commits)
+    const asking = broker.send(
       OffsetCommit,
       (version) => {
         // Others may have committed while it waited for its coordinator.
         if (as.isCurrent?.() === false)
           throw KafkaError.fromCode(code.REBALANCE_IN_PROGRESS, { api: "OffsetCommit", group: id })
+        sent = new Set(version >= byId ? commits : commits.filter((one) => isOfName(cluster, one)))
+        if (sent.size === 0) throw KafkaError.fromCode(code.UNKNOWN_TOPIC_ID, { api: "OffsetCommit", group: id })
         return {
           groupId: id,
           generationIdOrMemberEpoch: as.generation,
           memberId: as.memberId,
           // A broker that does not know static members could not have let one join.
           ...(version >= 7 ? { groupInstanceId: as.instanceId } : {}),
-          topics: named.topics.map(([name, list, topicId]) => ({
-            ...topicAt(version, name, topicId),
-            partitions: list.map((one) => asCommit(one, version >= 6))
-          }))
+          topics: named.topics.flatMap(([name, list, topicId]) => {
+            const partitions = list.filter((one) => sent.has(one)).map((one) => asCommit(one, version >= 6))
+            return partitions.length === 0 ? [] : [{ ...topicAt(version, name, topicId), partitions }]
+          })
         }
       },
       named.versions
     )
-    const codes = answered(cluster, id, "OffsetCommit", commits, response.topics, (topic) => named.nameOf(topic))
+    const { topics } = yield* Effect.catchIf(
+      asking,
+      () => sent.size === 0,
+      () => Effect.succeed({ topics: [] })
+    )
+    const said = answered(cluster, id, "OffsetCommit", commits, topics, (topic) => named.nameOf(topic))
+    const codes = said.map((told, i) => (sent.has(commits[i]!) ? told : code.UNKNOWN_TOPIC_ID))
     // The topic was made again under its name: the next try knows its id.
     if (codes.includes(code.UNKNOWN_TOPIC_ID)) yield* Effect.ignore(cluster.topics(named.names))
     return codes

@@ -1,0 +1,16 @@
+/** What goes by a topic's name, and is of one topic alone. */
+import type { Cluster } from "../Cluster.ts"
+import type { TopicIdPartition } from "../TopicPartition.ts"
+
+/**
+ * Whether the topic of this id, where that matters, has the name, as far as is known. Of one that is told as gone another
+ * may have it when what goes by the name comes.
+ */
+export const isOfName = (
+  { known }: Pick<Cluster["Service"], "known">,
+  { topic, topicId }: Pick<TopicIdPartition, "topic" | "topicId">
+): boolean => {
+  if (topicId === undefined) return true
+  const info = known(topic)
+  return info !== undefined && (info.id === undefined || info.id === topicId)
+}

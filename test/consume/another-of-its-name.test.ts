@@ -1,0 +1,78 @@
+/** A topic that is made again at a moment at which its consumer holds something of the one before. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Scope, Stream } from "effect"
+import { Cluster, Consumer } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { committed, fill, layer, moving, orders, p0, reasonOf, scoped, until } from "./Harness.ts"
+
+type Order = Consumer.RecordOf<typeof orders>
+
+const options = { topic: orders, group: "g", from: "earliest", commitInterval: "1 minute" } as const
+
+/** A consumer in a Scope that is closed by hand, and what it is given. */
+const reading = Effect.gen(function* () {
+  const scope = yield* Scope.make()
+  const consumer = yield* Scope.provide(Consumer.assign(options), scope)
+  const given: Array<Order> = []
+  const take = Stream.runForEach(consumer.stream, (record) => Effect.sync(() => given.push(record)))
+  yield* Effect.forkIn(take, scope)
+  return { consumer, given, close: moving(Scope.close(scope, Exit.void)) }
+})
+
+/** Ten records that were given, of a topic that is told as gone. */
+const gone = Effect.gen(function* () {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  const cluster = yield* Cluster.Cluster
+  yield* fill(10)
+  const one = yield* reading
+  yield* until("they are given", () => one.given.length === 10)
+  yield* broker.deleteTopic("orders")
+  yield* moving(cluster.topics(["orders"]))
+  assert.isUndefined(cluster.known("orders"))
+  return { ...one, again: broker.createTopic({ name: "orders", partitions: 1 }) }
+})
+
+describe.each(["2.8", "4.0", "4.4"] as const)(
+  "what was read of a topic that is told as gone, and is made again (%s)",
+  (asVersion) => {
+    const cluster = layer({ asVersion, autoCreate: false, topics: [{ name: orders, partitions: 1 }] })
+
+    it.effect("is not committed to the new one by the close (its first records were skipped)", () =>
+      Effect.gen(function* () {
+        const { again, close, given } = yield* gone
+        yield* Consumer.done(given)
+        yield* again
+        yield* close
+        yield* fill(20)
+        const next = yield* reading
+        yield* until("all of the new one are given", () => next.given.length === 20, 10_000)
+        yield* next.close
+      }).pipe(scoped, Effect.provide(cluster))
+    )
+
+    it.effect("is not committed to the new one by hand (its first records were skipped)", () =>
+      Effect.gen(function* () {
+        const { again, close, consumer } = yield* gone
+        yield* again
+        assert.strictEqual(yield* Effect.flatten(moving(reasonOf(consumer.commit([{ ...p0, offset: 10 }])))), "Server")
+        yield* close
+        assert.notDeepEqual(yield* committed(), { "orders-0": 10 })
+      }).pipe(scoped, Effect.provide(cluster))
+    )
+
+    it.effect("is committed where one answer alone told so", () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { topics } = yield* Cluster.Cluster
+        yield* fill(10)
+        const { close, given } = yield* reading
+        yield* until("they are given", () => given.length === 10)
+        yield* broker.inject(Fault.on("Metadata", { times: 1 }).error(3))
+        yield* moving(topics(["orders"]))
+        yield* Consumer.done(given)
+        yield* close
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 10 })
+      }).pipe(scoped, Effect.provide(cluster))
+    )
+  }
+)
