@@ -509,6 +509,10 @@ export const make = (context: Context): Opening => {
             Effect.fail(is ? KafkaError.make({ _tag: "UnknownTopic", ...partition.place }) : error)
           )
       ),
+      // Of one that is read the fetching side tells.
+      Effect.tapError((error) =>
+        partition.status === "opening" && error.isRetryable ? waits(partition, error) : Effect.void
+      ),
       Effect.retry({ schedule: again, while: (error) => error.isRetryable && partition.isLive }),
       Effect.map(([offset]) => offset!)
     )
@@ -521,11 +525,12 @@ export const make = (context: Context): Opening => {
           partition.bound.until = end
         })
 
-  /** The same before it is opened: it is gone where its topic is by now. */
+  /** The same before it is opened: it is gone where its topic is by now. Those that were found with it do not wait for it. */
   const endingAnew = (partition: Partition, then: Effect.Effect<void, KafkaError.KafkaError>) =>
-    Effect.andThen(
-      Effect.catchIf(endAnew(partition), isUnknownTopic, () => gone(partition)),
-      Effect.suspend(() => (partition.bound.isFinished ? Effect.void : then))
+    Effect.catchIf(endAnew(partition), isUnknownTopic, () => gone(partition)).pipe(
+      Effect.andThen(Effect.suspend(() => (partition.bound.isFinished ? Effect.void : then))),
+      inBackground,
+      Effect.asVoid
     )
 
   /** Another topic has the name since its start was asked for. */

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope, Stream } from "effect"
 import { Cluster, Consumer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { committed, fill, layer, moving, orders, p0, reasonOf, scoped, until } from "./Harness.ts"
+import { committed, fill, follow, layer, moving, orders, p0, pass, reasonOf, scoped, until } from "./Harness.ts"
 
 type Order = Consumer.RecordOf<typeof orders>
 
@@ -73,6 +73,44 @@ describe.each(["2.8", "4.0", "4.4"] as const)(
         yield* close
         assert.deepStrictEqual(yield* committed(), { "orders-0": 10 })
       }).pipe(scoped, Effect.provide(cluster))
+    )
+  }
+)
+
+const two = layer({ brokers: 2, topics: [{ name: orders, partitions: 2, replicationFactor: 1 }] })
+
+describe.each([undefined, "latest"] as const)(
+  "a topic that is made again while it waits for its commits (until: %s)",
+  (end) => {
+    it.effect("is read but for what has no leader, which tells so (all waited for that, and nothing was said)", () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const cluster = yield* Cluster.Cluster
+        for (const partition of [0, 1]) yield* fill(5, partition)
+        const first = yield* reading
+        yield* moving(first.consumer.commit([0, 1].map((partition) => ({ ...p0, partition, offset: 2 }))))
+        yield* first.close
+        const silent = yield* broker.inject(Fault.on("OffsetFetch").delay(5_000))
+        const bounded = end === undefined ? options : { ...options, until: end }
+        const consumer = yield* Consumer.assign(bounded)
+        const events = yield* follow(consumer)
+        const given: Array<number> = []
+        yield* Effect.forkScoped(
+          Stream.runForEach(consumer.stream, ({ partition }) => Effect.sync(() => given.push(partition)))
+        )
+        yield* pass(1_000)
+        yield* broker.recreateTopic(orders)
+        for (const partition of [0, 1]) yield* fill(7, partition)
+        yield* moving(cluster.topics(["orders"]))
+        yield* broker.stop((yield* broker.topic(orders))![0]!.leader)
+        yield* silent.remove
+        yield* until("what has a leader is read", () => given.length === 7)
+        assert.deepStrictEqual([...new Set(given)], [1])
+        const waits = (event: Consumer.ConsumerEvent) => event._tag === "Waiting" && event.partition?.partition === 0
+        yield* until("the other one tells that it waits", () => events.some(waits))
+        yield* broker.start(1)
+        yield* until("all is read", () => given.length === 14)
+      }).pipe(scoped, Effect.provide(two))
     )
   }
 )
