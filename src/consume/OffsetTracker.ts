@@ -122,10 +122,6 @@ export class OffsetTracker {
   hasDoneFrom(offset: number): boolean {
     for (let i = this.head; i < this.segments.length; i++) {
       const segment = this.segments[i]!
-      if (segment.left === 0) {
-        if (segment.next > offset) return true
-        continue
-      }
       const { count, marked, prefix } = segment
       for (let j = count - 1; j >= 0 && offsetAt(segment, j) >= offset; j--)
         if (j < prefix || marked?.[j] === 1) return true
@@ -183,8 +179,10 @@ export class OffsetTracker {
     for (let i = this.head; i < this.segments.length; i++) {
       const segment = this.segments[i]!
       const before = merged[merged.length - 1]
-      if (segment.left === 0 && before?.left === 0) before.next = segment.next
-      else merged.push(segment)
+      if (segment.left === 0 && before?.left === 0) {
+        before.count = before.prefix = lastOf(segment) - before.first + 1
+        before.next = segment.next
+      } else merged.push(segment)
     }
     this.segments = merged
     this.head = 0
@@ -247,7 +245,8 @@ export class OffsetTracker {
     }
     tail.next = to
     let { count } = tail
-    while (offsetAt(tail, count - 1) >= to) count--
+    if (tail.offsets === undefined) count = Math.min(count, to - tail.first)
+    else while (offsetAt(tail, count - 1) >= to) count--
     if (count === tail.count) return
     this.unfinished -= tail.left
     tail.count = count
@@ -272,6 +271,8 @@ export class OffsetTracker {
   }
 
   private finished(segment: Segment): void {
+    // Up to the last of them, as if they were consecutive.
+    segment.count = segment.prefix = lastOf(segment) - segment.first + 1
     segment.offsets = undefined
     segment.marked = undefined
     const segments = this.segments

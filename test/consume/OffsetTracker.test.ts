@@ -69,7 +69,7 @@ describe("OffsetTracker", () => {
   it("tells whether what lies from an offset on is done, before others", () => {
     const tracker = new OffsetTracker(0)
     tracker.deliver(at(0, 1, 5, 9), 12)
-    tracker.deliver(at(13, 15), 16)
+    tracker.deliver(at(13, 15), 18)
     assert.isFalse(tracker.hasDoneFrom(0))
     tracker.done(5)
     assert.deepStrictEqual(
