@@ -174,9 +174,14 @@ export class FetchedPartition implements Slot {
   accept(answer: PartitionAnswer, version: number, now: number): Then {
     const { errorCode, records } = answer
     if (errorCode !== 0) return this.#refused(answer, now)
+    const isCommitted = this.#shared.settings.isolation === "committed"
+    // Before v4 there are no transactions, and the broker does not tell where they are stable.
+    const end = isCommitted && answer.lastStableOffset >= 0 ? answer.lastStableOffset : answer.highWatermark
     if (answer.divergingEpoch.endOffset >= 0) {
       // Nothing but progress ends the waits between such answers, and between those that send us elsewhere.
       if (!this.#wasReplica) {
+        // For as long as it stays there, the next answers of the session say nothing of it.
+        if (end >= 0) this.end = end
         this.again(now)
         return this.#truncated(answer.divergingEpoch.endOffset, answer.divergingEpoch.epoch)
       }
@@ -189,9 +194,6 @@ export class FetchedPartition implements Slot {
     // A broker that names itself, or a follower that names another, would send us round in circles.
     if (elsewhere >= 0 && elsewhere !== this.asked?.node && this.asked?.node === this.leader?.node)
       this.replica = { node: elsewhere, until: Infinity }
-    const isCommitted = this.#shared.settings.isolation === "committed"
-    // Before v4 there are no transactions, and the broker does not tell where they are stable.
-    const end = isCommitted && answer.lastStableOffset >= 0 ? answer.lastStableOffset : answer.highWatermark
     if (end >= 0) this.end = end
     this.isNew = false
     if (records === null || records.length === 0) {

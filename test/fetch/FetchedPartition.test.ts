@@ -78,6 +78,18 @@ describe("a partition being fetched", () => {
     }
   })
 
+  it("takes the end of a log that was cut from the answer that says so: the next ones say nothing of it (a bounded read hung)", () => {
+    const { partition } = make(15)
+    partition.leader = { node: 1, epoch: 1 }
+    partition.asked = { node: 1 }
+    partition.accept(answer({ highWatermark: 20, lastStableOffset: 20 }), 12, 0)
+    partition.asked = { node: 1 }
+    const divergingEpoch = { epoch: 0, endOffset: 15 }
+    partition.accept(answer({ highWatermark: 15, lastStableOffset: 15, divergingEpoch }), 12, 0)
+    partition.unchanged(1_000)
+    assert.strictEqual(partition.end, 15)
+  })
+
   it("that is sent round in circles waits ever longer: to who has answered, to a diverging end at the position", () => {
     for (const fields of [
       { preferredReadReplica: 1 },
