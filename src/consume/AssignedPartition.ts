@@ -37,6 +37,8 @@ export class Partition {
   status: Status = "opening"
   /** The topic that it is of: another may have the name by now. Undefined where brokers name none. */
   topicId: string | undefined = undefined
+  /** Another topic has come in the place of that of which something was delivered, and nothing of it was delivered yet. */
+  isAnew = false
   /** Its topic was told as gone since it was opened: what is done is nobody's position, unless that id is there still. */
   isOrphan = false
   tracker: OffsetTracker | undefined = undefined
@@ -201,6 +203,7 @@ export class Partition {
       if (this.suspendedAt !== undefined && !(isSame && start === this.suspendedAt)) {
         this.voided()
         this.tracker?.reset(start)
+        this.isAnew = !isSame
       }
       this.suspendedAt = this.backTo = undefined
       if (this.host.marks) this.tracker ??= new OffsetTracker(start)
@@ -580,6 +583,7 @@ export class Partition {
 
   private moveTo(records: ReadonlyArray<{ readonly offset: number }>, next: number): void {
     this.position = next
+    if (records.length > 0) this.isAnew = false
     this.tracker?.deliver(records, next)
   }
 

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Checks from "../Checks.ts"
+import { codes } from "../ErrorCode.ts"
 import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
@@ -268,8 +269,16 @@ export const make = (engine: Engine) => {
     for (const offset of offsets) {
       const partition = engine.partitions.get(TopicPartition.key(offset))
       if (partition === undefined) return yield* notOwned(offset, id)
+      const { isAnew, position, topicId } = partition
+      // Of what was delivered of the topic before.
+      if (isAnew && position !== undefined && offset.offset > position)
+        return yield* KafkaError.fromCode(codes.UNKNOWN_TOPIC_ID, {
+          api: "OffsetCommit",
+          group: id,
+          ...partition.place
+        })
       // An offset of the topic that is read: not of another that has its name by now.
-      commits.push([partition, { topicId: partition.topicId, ...offset }])
+      commits.push([partition, { topicId, ...offset }])
     }
     return yield* engine.committer.commit(commits)
   })

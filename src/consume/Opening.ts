@@ -567,6 +567,7 @@ export const make = (context: Context): Opening => {
     if (where !== "same") partition.beginning = offset
     if (where === "another") {
       partition.start = offset
+      partition.isAnew = true
       // What the group had is of the other one.
       partition.stands = undefined
     }

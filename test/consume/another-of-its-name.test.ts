@@ -1,6 +1,6 @@
 /** A topic that is made again at a moment at which its consumer holds something of the one before. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Scope, Stream } from "effect"
 import { Cluster, Consumer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { committed, fill, follow, layer, moving, orders, p0, pass, reasonOf, scoped, until } from "./Harness.ts"
@@ -43,7 +43,7 @@ describe.each(["2.8", "4.0", "4.4"] as const)(
         yield* Consumer.done(given)
         yield* again
         yield* close
-        yield* fill(20)
+        yield* moving(fill(20))
         const next = yield* reading
         yield* until("all of the new one are given", () => next.given.length === 20, 10_000)
         yield* next.close
@@ -58,6 +58,36 @@ describe.each(["2.8", "4.0", "4.4"] as const)(
         yield* close
         assert.notDeepEqual(yield* committed(), { "orders-0": 10 })
       }).pipe(scoped, Effect.provide(cluster))
+    )
+
+    it.effect(
+      "is not committed to the new one by hand once that is told, either (its first records were skipped)",
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          yield* fill(10)
+          const consumer = yield* Consumer.assign(options)
+          const events = yield* follow(consumer)
+          const goesOn = yield* Deferred.make<void>()
+          const given: Array<string> = []
+          const refused: Array<string> = []
+          const handle = ({ offset, value }: Order) =>
+            Effect.gen(function* () {
+              given.push(value)
+              yield* Deferred.await(goesOn)
+              const code = yield* reasonOf(consumer.commit([{ ...p0, offset: offset + 1 }]))
+              if (code !== "none") refused.push(value)
+            })
+          yield* Effect.forkScoped(Stream.runForEach(consumer.stream, handle))
+          yield* until("the first is at work", () => given.length === 1)
+          yield* broker.recreateTopic(orders)
+          yield* until("it is told", () => events.some(({ _tag }) => _tag === "Recreated"))
+          yield* moving(fill(20, 0, 10))
+          yield* Deferred.succeed(goesOn, undefined)
+          yield* until("all are handled", () => given.length === 30)
+          assert.deepStrictEqual(refused, given.slice(0, 10))
+          yield* until("and committed", () => Effect.map(committed(), (all) => all["orders-0"] === 20))
+        }).pipe(scoped, Effect.provide(cluster))
     )
 
     it.effect("is committed where one answer alone told so", () =>
@@ -100,15 +130,16 @@ describe.each([undefined, "latest"] as const)(
         )
         yield* pass(1_000)
         yield* broker.recreateTopic(orders)
-        for (const partition of [0, 1]) yield* fill(7, partition)
+        for (const partition of [0, 1]) yield* moving(fill(7, partition))
         yield* moving(cluster.topics(["orders"]))
-        yield* broker.stop((yield* broker.topic(orders))![0]!.leader)
+        const { leader } = (yield* broker.topic(orders))![0]!
+        yield* broker.stop(leader)
         yield* silent.remove
         yield* until("what has a leader is read", () => given.length === 7)
         assert.deepStrictEqual([...new Set(given)], [1])
         const waits = (event: Consumer.ConsumerEvent) => event._tag === "Waiting" && event.partition?.partition === 0
         yield* until("the other one tells that it waits", () => events.some(waits))
-        yield* broker.start(1)
+        yield* broker.start(leader)
         yield* until("all is read", () => given.length === 14)
       }).pipe(scoped, Effect.provide(two))
     )
