@@ -80,7 +80,15 @@ export class Cluster extends Context.Service<
      * leader was named by an answer without one (Produce, before v13). `code`: what it says; where that is of the topic's id,
      * another topic that one broker tells of is believed to have its name.
      */
-    readonly doubtLeader: (partition: TopicPartition.TopicPartition, code?: number) => void
+    readonly doubtLeader: (partition: TopicPartition.TopicIdPartition, code?: number) => void
+    /** Says that the leader that is known knows the partition, by the topic's id. */
+    readonly trustLeader: (partition: TopicPartition.TopicPartition) => void
+    /**
+     * Whether its leader said last, in the last ten seconds, that it does not know the topic by its id: it has been made
+     * again, perhaps, and no metadata tell of that yet. What goes by the topic's name (commits before 4.1) would go to the
+     * new one.
+     */
+    readonly isDoubted: (partition: TopicPartition.TopicPartition) => boolean
     /** The leader of a partition, waited for within `metadataTimeout`. */
     readonly leader: (
       partition: TopicPartition.TopicPartition

@@ -64,7 +64,8 @@ const retrying = ({ askAgain, doubt }: Topics.Topics, budgets: Budgets.Budgets) 
   }
   /** Whoever says that it does not lead is doubted. */
   const doubted = ({ reason }: KafkaError.KafkaError) => {
-    if (reason.topic !== undefined && reason.partition !== undefined) doubt(reason.topic, reason.partition)
+    if (reason.topic !== undefined && reason.partition !== undefined)
+      doubt({ topic: reason.topic, partition: reason.partition })
   }
   return <A>(
     self: Effect.Effect<A, KafkaError.KafkaError>,
@@ -142,7 +143,9 @@ export const make: Effect.Effect<
     if (info === undefined)
       return yield* KafkaError.fromCode(code.UNKNOWN_TOPIC_OR_PARTITION, { topic: name, partition })
     if (info.leader < 0) return yield* KafkaError.fromCode(code.LEADER_NOT_AVAILABLE, { topic: name, partition })
-    const broker = yield* Effect.tapError(brokers.get(info.leader), () => Effect.sync(() => doubt(name, partition)))
+    const broker = yield* Effect.tapError(brokers.get(info.leader), () =>
+      Effect.sync(() => doubt({ topic: name, partition }))
+    )
     return { broker, epoch: info.leaderEpoch }
   })
   const leaderBroker = (partition: TopicPartition.TopicPartition) =>
@@ -215,7 +218,9 @@ export const make: Effect.Effect<
       if (change !== undefined) changed(change)
       return change !== undefined
     },
-    doubtLeader: ({ partition, topic }, code) => doubt(topic, partition, code),
+    doubtLeader: doubt,
+    trustLeader: (partition) => state.trustId(partition),
+    isDoubted: topics.isDoubted,
     leader: (partition) =>
       retried(leaderNow(partition), [partition.topic], `the leader of ${TopicPartition.key(partition)}`),
     refresh: sharedRefresh(

@@ -80,7 +80,7 @@ class Fetcher {
     this.#loop = loop
     this.#scheduler = new FetchScheduler(settings, delays)
     this.#buffer = new FetchBuffer(this.#scheduler.count)
-    this.#lookups = new TopicLookups(delays)
+    this.#lookups = new TopicLookups(delays, context.cluster.trustLeader)
     this.#pulls = new Pulls(this.#scheduler, this.#buffer, loop)
     this.#shared = {
       settings,

@@ -12,6 +12,7 @@ const { LEADER_NOT_AVAILABLE } = ErrorCode.codes
 /** A partition, for whose sake its topic is asked for while it does not work. */
 export interface LookedFor {
   readonly topic: string
+  readonly partition: number
   isLookedFor: boolean
   /** Attempts without progress. */
   readonly attempts: number
@@ -47,9 +48,12 @@ export class TopicLookups {
   readonly left = new Replaced.Left()
   readonly #topics = new Map<string, Lookup>()
   readonly #delays: Delays
+  /** Its leader knows it. */
+  readonly #trust: (partition: LookedFor) => void
 
-  constructor(delays: Delays) {
+  constructor(delays: Delays, trust: (partition: LookedFor) => void) {
     this.#delays = delays
+    this.#trust = trust
   }
 
   /** Asks for a topic, as soon as it is its turn. */
@@ -66,6 +70,7 @@ export class TopicLookups {
 
   /** A partition was answered, with progress: where all work that have asked, the next failure is the first of a row. */
   works(partition: LookedFor): void {
+    this.#trust(partition)
     if (!partition.isLookedFor || partition.attempts > 0) return
     partition.isLookedFor = false
     const lookup = this.#topics.get(partition.topic)

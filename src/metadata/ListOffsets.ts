@@ -99,12 +99,12 @@ export const ask = (
 
 /** The same; leaders that are not there are doubted. */
 export const doubting =
-  (ask: Ask, doubt: (topic: string, partition: number) => void): Ask =>
+  (ask: Ask, doubt: (partition: TopicPartition.TopicPartition) => void): Ask =>
   (broker, positions, isolationLevel) =>
     Effect.tapError(ask(broker, positions, isolationLevel), ({ reason }) =>
       Effect.sync(() => {
         if (reason._tag !== "Unreachable" && reason._tag !== "TimedOut") return
-        for (const { partition, topic } of positions) doubt(topic, partition)
+        for (const position of positions) doubt(position)
       })
     )
 

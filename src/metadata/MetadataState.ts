@@ -6,7 +6,7 @@ import { addressProblem } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
-import type { TopicIdPartition } from "../TopicPartition.ts"
+import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
 
 type Response = typeof Metadata.Response.schema.Type
 type TopicResponse = Response["topics"][number]
@@ -42,6 +42,8 @@ export class MetadataState {
   readonly #doubts = new Map<string, Doubt>()
   /** Topics that leaders know by other ids. */
   readonly #doubtedIds = new Map<string, Doubt>()
+  /** Partitions whose leaders did not know their topics by the ids: when last. */
+  readonly #refusals = new Map<string, number>()
   /** Partitions whose leaders were named by an answer that says the topic's name alone. */
   readonly #namedByName = new Set<string>()
 
@@ -122,6 +124,25 @@ export class MetadataState {
     return doubt !== undefined && now - doubt.last < idDoubtsApart && doubt.last - doubt.since >= doubtedFor
   }
 
+  /** A leader does not know the topic by this id. */
+  refused({ partition, topic, topicId }: TopicIdPartition, now: number): void {
+    const known = this.#topics.get(topic)
+    // It may be the answer to who asked for the topic before.
+    if (known === undefined || (topicId ?? known.id) !== known.id) return
+    this.doubtId(topic, now)
+    this.#refusals.set(keyOf(topic, partition), now)
+  }
+
+  trustId({ partition, topic }: TopicPartition): void {
+    if (this.#refusals.size > 0) this.#refusals.delete(keyOf(topic, partition))
+  }
+
+  /** Whether that was said last, and just now: while it is so, it is said again with each try. */
+  isIdRefused({ partition, topic }: TopicPartition, now: number): boolean {
+    const last = this.#refusals.get(keyOf(topic, partition))
+    return last !== undefined && now - last < idDoubtsApart
+  }
+
   #isDoubted(topic: string, partition: number, now: number): boolean {
     const doubt = this.#doubts.get(keyOf(topic, partition))
     return doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
@@ -132,6 +153,7 @@ export class MetadataState {
     this.#doubtedIds.delete(name)
     for (const partition of partitions.keys()) {
       this.#doubts.delete(keyOf(name, partition))
+      this.#refusals.delete(keyOf(name, partition))
       this.#namedByName.delete(keyOf(name, partition))
     }
   }

@@ -15,6 +15,7 @@ import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
+import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
 import type { Budgets } from "./Budgets.ts"
 import { learning, type Told, type TopicsTold } from "./Learning.ts"
@@ -78,7 +79,9 @@ export interface Topics {
   /** Asks for one, once, and creates it where `allowAutoTopicCreation` says so. */
   readonly lookUp: (name: string) => Failing<TopicInfo>
   /** The leader that is known of a partition is none, or is not there. */
-  readonly doubt: (name: string, partition: number, code?: number) => void
+  readonly doubt: (partition: TopicIdPartition, code?: number) => void
+  /** The leader does not know it by its id, as it said last. */
+  readonly isDoubted: (partition: TopicPartition) => boolean
   /** Asks for those of which something was not as it had been told, together with others of that kind. */
   readonly askAgain: (names: ReadonlyArray<string>) => Failing<unknown>
   readonly get: (
@@ -123,10 +126,11 @@ const asking = Effect.fnUntraced(function* (
   }
   return {
     ask,
-    doubt: (name: string, partition: number, told?: number) => {
-      lookUps.doubt(name)
-      if (told === code.UNKNOWN_TOPIC_ID || told === code.INCONSISTENT_TOPIC_ID) state.doubtId(name, now())
-      unhelped(state.doubt(name, partition, now()))
+    doubt: ({ partition, topic, topicId }: TopicIdPartition, told?: number) => {
+      lookUps.doubt(topic)
+      if (told === code.UNKNOWN_TOPIC_ID || told === code.INCONSISTENT_TOPIC_ID)
+        state.refused({ topic, partition, topicId }, now())
+      unhelped(state.doubt(topic, partition, now()))
     },
     askAgain: (names: ReadonlyArray<string>) => {
       for (const name of names) lookUps.doubt(name)
@@ -260,6 +264,7 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
     ask,
     lookUp,
     doubt,
+    isDoubted: (partition) => state.isIdRefused(partition, now()),
     askAgain,
     known,
     knownById,

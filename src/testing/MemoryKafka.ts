@@ -260,6 +260,8 @@ const cluster = (logs: Logs): Cluster["Service"] => {
     leader: () => unsupported("the leader of a partition"),
     learnLeader: () => false,
     doubtLeader: () => {},
+    trustLeader: () => {},
+    isDoubted: () => false,
     refresh: Effect.void,
     changes: Stream.never,
     coordinator: () => unsupported("a group's coordinator: there are no groups, only `Consumer.assign`"),

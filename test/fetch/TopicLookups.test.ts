@@ -2,7 +2,7 @@ import { assert, describe, it } from "vitest"
 import * as Backoff from "../../src/Backoff.ts"
 import { type LookedFor, TopicLookups } from "../../src/fetch/TopicLookups.ts"
 
-const make = () => new TopicLookups(() => (failures) => Backoff.delay(failures, 0.5))
+const make = () => new TopicLookups(() => (failures) => Backoff.delay(failures, 0.5), () => {})
 
 describe("topic look-ups", () => {
   it("ask at once, once at a time, and ever more rarely while they do not help (600 requests a minute)", () => {
@@ -41,7 +41,7 @@ describe("topic look-ups", () => {
 
   it("of a partition that works again begin anew, unless another does not work", () => {
     const lookups = make()
-    const partition = () => ({ topic: "t", isLookedFor: false, attempts: 0 })
+    const partition = () => ({ topic: "t", partition: 0, isLookedFor: false, attempts: 0 })
     const [one, other] = [partition(), partition()]
     let now = 0
     const question = (...partitions: ReadonlyArray<LookedFor>) => {

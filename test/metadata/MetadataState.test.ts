@@ -346,3 +346,29 @@ describe("a topic", () => {
     assert.deepStrictEqual(telling(5, 0, 1, 2), [1, 5])
   })
 })
+
+describe("a topic that its leader does not know by its id", () => {
+  const place = { topic: "t", partition: 0 }
+  const refused = (topicId?: string) => {
+    const state = new MetadataState()
+    learn(state, told(1, 0, ids[0]))
+    state.refused({ ...place, topicId }, 1000)
+    return state
+  }
+
+  it("is doubted until it is known there, is another, or ten seconds have passed", () => {
+    assert.isTrue(refused(ids[0]).isIdRefused(place, 10_999))
+    assert.isFalse(refused(ids[0]).isIdRefused(place, 11_000))
+    assert.isFalse(refused(ids[0]).isIdRefused({ ...place, partition: 1 }, 1000))
+    const known = refused()
+    known.trustId(place)
+    assert.isFalse(known.isIdRefused(place, 1000))
+    const another = refused()
+    learn(another, told(1, 0, ids[1]))
+    assert.isFalse(another.isIdRefused(place, 1000))
+  })
+
+  it("is not doubted for what was said of the one before", () => {
+    assert.isFalse(refused(ids[1]).isIdRefused(place, 1000))
+  })
+})

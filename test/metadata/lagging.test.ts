@@ -1,6 +1,6 @@
 /** A topic that was made again, of which one broker of three tells the old one for a while. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schema, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schema, Scope } from "effect"
 import { Cluster, Consumer, Membership, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { codes } from "../../src/ErrorCode.ts"
@@ -262,3 +262,39 @@ for (const asVersion of [undefined, "3.9"] as const) {
     }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, brokers: 3, topics })))
   )
 }
+
+const protocols = [
+  ["3.9", Membership.classic()],
+  ["4.0", Membership.consumer()]
+] as const
+for (const [asVersion, membership] of protocols)
+  it.effect(`is read from its first record, though no broker tells of it yet (they were skipped; ${asVersion})`, () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const handled: Array<string> = []
+      const isDone = yield* Deferred.make<void>()
+      const consumer = yield* Consumer.subscribe({
+        group: "g",
+        topics: [t],
+        from: "earliest",
+        commitInterval: "1 second",
+        membership
+      })
+      const handle = Effect.fnUntraced(function* (value: string) {
+        handled.push(value)
+        if (value === "b") yield* Deferred.await(isDone)
+      })
+      yield* Effect.forkScoped(consumer.run(({ value }) => handle(value)))
+      yield* send("a", "b")
+      yield* until("the old one is read", () => handled.length === 2)
+      const stale = yield* broker.inject(Fault.on("Metadata").staleMetadata)
+      yield* broker.recreateTopic("t")
+      yield* pass(1000)
+      yield* Deferred.succeed(isDone, undefined)
+      yield* pass(5000)
+      yield* stale.remove
+      yield* send("c", "d", "e")
+      yield* pass(20_000)
+      assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e"])
+    }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: [{ name: "t" }] })))
+  )

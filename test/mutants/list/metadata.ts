@@ -22,6 +22,12 @@ export const metadata = of("metadata", {
     ],
     ["gone-stays-known", "a topic that was deleted is known for ever", "this.#topics.delete(name)", ""],
     [
+      "refusal-of-the-one-before",
+      "a late answer about the old topic holds back the commits of the new one",
+      "if (known === undefined || (topicId ?? known.id) !== known.id) return",
+      ""
+    ],
+    [
       "unknown-for-a-moment",
       "a leader that has not heard of a topic yet lets one that lags behind bring the old one back",
       "doubt.last - doubt.since >= doubtedFor",
