@@ -82,7 +82,7 @@ export interface Parts {
  * topic that was replaced is not learnt, by one answer, over the one that has its name: who tells of it lags behind, and
  * a commit of what was read of it would be the other's, by the name. Nor is one that may be older than what was heard of
  * just before. `ask` is asked for those once more, of another broker: by the word of two it is learnt, as it was heard of
- * in the wrong order then. That is waited for: an answer that tells of another does not say once more what is known.
+ * in the wrong order then; what may be older also where no other broker answers. That is waited for: an answer that tells of another does not say once more what is known.
  */
 export const learning = (
   { anyBroker, changed, state }: Parts,
@@ -143,7 +143,11 @@ export const learning = (
           again,
           // What is known already, and no other topic of a broker that is asked for all.
           () => false,
-          (topic) => isLagging(topic, again.by) && (again.by === by || told.get(topic.name) !== topic.topicId)
+          (topic) => {
+            // Where no other broker answers, only what was heard of as older is not believed.
+            const isAlone = again.by === by && replaced.has(topic)
+            return isLagging(topic, again.by) && (isAlone || told.get(topic.name) !== topic.topicId)
+          }
         )
       ),
       Effect.ignore,

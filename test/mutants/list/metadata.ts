@@ -112,7 +112,7 @@ export const metadata = of("metadata", {
     [
       "lagging-for-ever",
       "a topic that was heard of in the wrong order is not learnt by the word of two brokers",
-      "(again.by === by || told.get(topic.name) !== topic.topicId)",
+      "(isAlone || told.get(topic.name) !== topic.topicId)",
       "true"
     ],
     [
