@@ -168,7 +168,7 @@ export const make = (context: Context): Revocation => {
     const hint = mayForget ? "; no record was ever marked: is `Consumer.done` forgotten?" : ""
     const keys = late.map(({ key }) => key)
     const what = unfinished.length === 0 ? listed(keys, toldAtMost) : textOf(unfinished)
-    const text = `${name}: work was not through within ${millis} ms: ${what}${hint}`
+    const text = `${name}: work was not through within ${Math.round(millis)} ms: ${what}${hint}`
     yield* LogEvent.log("drainTimedOut", text, where)
     // A stream that waits for records while nothing was ever marked is at no work.
     yield* interrupt(late.filter((partition) => context.everMarked() || !partition.isAwaited()))

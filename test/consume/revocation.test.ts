@@ -171,7 +171,7 @@ describe("drainTimeout", () => {
 })
 
 describe("what was not through in time is told with the setting that says so (drainTimeout, and commitTimeout, were named)", () => {
-  const membership = Membership.classic({ rebalanceTimeout: "31 seconds" })
+  const membership = Membership.classic({ rebalanceTimeout: "31001 millis" })
   const last = (event: "drainTimedOut" | "commitFailed") => of(event).at(-1)?.text
 
   for (const [how, setting] of [
@@ -202,6 +202,7 @@ describe("what was not through in time is told with the setting that says so (dr
         }
         yield* until("it is told", () => of("drainTimedOut").length > 0)
         assert.include(last("drainTimedOut"), setting)
+        assert.match(last("drainTimedOut") ?? "", /within \d+ ms:/)
         // `run` marks by itself.
         assert.notInclude(last("drainTimedOut"), "forgotten")
       }).pipe(scoped, Effect.provide(one), heard)
