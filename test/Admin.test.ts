@@ -1245,6 +1245,35 @@ describe("groups", () => {
     )
   )
 
+  it.effect("lag leaves out a topic that goes as it is asked about (of all of the group none was told)", () =>
+    inCluster(
+      { topics: ["orders", "gone"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* send(10)
+        yield* admin
+          .alterGroupOffsets("g", [
+            { topic: "orders", partition: 0, offset: 3 },
+            { topic: "gone", partition: 0, offset: 0 }
+          ])
+          .pipe(Admin.orFail)
+        // The beginnings are asked for again, once at once; then the topic goes.
+        const refused = yield* Effect.forEach([1, 2], (nth) =>
+          broker.inject(Fault.on("ListOffsets", { topic: "gone", partition: 0, nth }).error(codes.LEADER_NOT_AVAILABLE))
+        )
+        const lags = yield* Effect.forkChild(admin.groupLag(["g"]).pipe(Admin.orFail), { startImmediately: true })
+        while ((yield* refused[1]!.hits) === 0) yield* TestClock.adjust("10 millis")
+        yield* broker.deleteTopic("gone")
+        const [lag] = yield* passing(Fiber.join(lags))
+        assert.deepStrictEqual(
+          lag?.partitions.map((one) => [one.topic, one.lag]),
+          [["orders", 7]]
+        )
+      })
+    )
+  )
+
   it.effect("lag does not count partitions that a topic no longer has (a group with such had none that was told)", () =>
     inCluster(
       { asVersion: "0.10.2", topics: ["orders"] },

@@ -79,6 +79,10 @@ type Ends = ReadonlyMap<
   { readonly start: Ask.Answer<ListOffsets.ListedOffset>; readonly end: Ask.Answer<ListOffsets.ListedOffset> }
 >
 
+/** Also one that went between the two questions. */
+const isGone = (place: Ask.Answer<unknown>): boolean =>
+  Result.isFailure(place) && place.failure.reason._tag === "UnknownTopic"
+
 const lagOf = (one: Known, ends: Ends): Ask.Answer<GroupLag> => {
   const owners = new Map(
     one.members.flatMap((member) => member.assignment.map((place) => [TopicPartition.key(place), member] as const))
@@ -87,11 +91,9 @@ const lagOf = (one: Known, ends: Ends): Ask.Answer<GroupLag> => {
   const lags: Array<PartitionLag> = []
   for (const [key, place] of distinct(placesOf(one))) {
     const { end, start } = ends.get(key)!
-    if (Result.isFailure(end)) {
-      // What was committed for what is gone (a topic, or the partitions that it no longer has) is behind nothing.
-      if (end.failure.reason._tag === "UnknownTopic") continue
-      return Result.fail(end.failure)
-    }
+    // What was committed for what is gone (a topic, or the partitions that it no longer has) is behind nothing.
+    if (isGone(end) || isGone(start)) continue
+    if (Result.isFailure(end)) return Result.fail(end.failure)
     if (Result.isFailure(start)) return Result.fail(start.failure)
     const last = end.success.offset ?? 0
     const at = committed.get(key)
