@@ -455,6 +455,47 @@ describe("bounds", () => {
     )
   )
 
+  it.effect(
+    "what has moved is asked for again beside a broker that is frozen (it waited for that one, to the end)",
+    () =>
+      inCluster(
+        { brokers: 3, topics: [{ name: "orders", partitions: 3, replicationFactor: 1 }] },
+        Effect.gen(function* () {
+          const admin = yield* Admin.Admin
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const places = [0, 1, 2].map((partition) => ({ topic: "orders", partition }))
+          for (const [i, group] of ["a", "b"].entries()) {
+            yield* broker.moveCoordinator(group, i + 1)
+            yield* passing(admin.alterGroupOffsets(group, [{ ...places[0]!, offset: 0 }]).pipe(Admin.orFail))
+          }
+          const bounds = { timeout: "10 seconds" } as const
+          const beside = (api: "OffsetFetch" | "ListOffsets", code: number) =>
+            Effect.all([
+              broker.inject(Fault.on(api, { broker: 1 }).withhold),
+              broker.inject(Fault.on(api, { broker: 2, times: 2 }).error(code))
+            ])
+          yield* beside("OffsetFetch", codes.NOT_COORDINATOR)
+          const [frozen, moved] = yield* passing(admin.groupOffsets([{ group: "a" }, { group: "b" }], bounds))
+          assert.strictEqual(codeOf(failure(frozen)), "TimedOut")
+          assert.deepEqual(
+            value(moved).map(({ offset }) => offset),
+            [0]
+          )
+          yield* beside("ListOffsets", codes.NOT_LEADER_OR_FOLLOWER)
+          const ends = yield* passing(
+            admin.listOffsets(
+              places.map((place) => ({ ...place, at: "latest" })),
+              bounds
+            )
+          )
+          assert.deepEqual(
+            ends.map((end) => (Result.isSuccess(end) ? end.success.offset : codeOf(end.failure))),
+            ["TimedOut", 0, 0]
+          )
+        })
+      )
+  )
+
   it.effect("what is not settled in time has failed with what failed last, the rest has not", () =>
     inCluster(
       { topics: ["a", "b"] },

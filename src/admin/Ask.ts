@@ -1,7 +1,7 @@
 /**
  * Asks brokers about many items, and answers for each: every item goes to whom it belongs (`Plan`), those of a broker
  * together, all brokers at once. What may succeed later, since a controller, coordinator or leader has moved, is asked
- * again; what is not settled when the time is over has failed.
+ * again, whatever other brokers are still asked; what is not settled when the time is over has failed.
  *
  * One file because routing, asking and asking again are one loop over the same items, whose state is nobody else's.
  */
@@ -20,7 +20,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import { formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import * as Failure from "./Failure.ts"
 import * as Left from "./Left.ts"
 import * as Plan from "./Plan.ts"
@@ -46,7 +46,7 @@ export interface Parts {
   readonly retry: Backoff.Retry
   readonly again: AskedAgain.AskedAgain
   /** What a member of the consumer protocol was given; fails to be read where others wrote something else. */
-  readonly decodeAssignment: (bytes: Uint8Array) => ReadonlyArray<TopicPartition>
+  readonly decodeAssignment: (bytes: Uint8Array) => ReadonlyArray<TopicPartition.TopicPartition>
 }
 
 /** A request about items, and how its answer is read. */
@@ -325,46 +325,61 @@ const heard = (broker: Broker, onSent: () => void): Broker => ({
   hangUp: (channel) => broker.hangUp(channel)
 })
 
-/** Asks about all that is open, once. */
-const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray<Open<I, A>>, millis: number) =>
+/** What is still open, by whom it belongs to just now; where nobody is found for it, that is its answer, or what failed last. */
+const apart = <I, A>(parts: Parts, question: Question<I, A>, all: ReadonlyArray<Open<I, A>>) =>
   Effect.gen(function* () {
+    const open = all.filter(({ answer }) => answer === undefined)
     const found = yield* resolve(
       parts,
       open.map(({ item }) => question.route(item))
     )
-    const addressed: Array<readonly [Broker, Open<I, A>]> = []
-    for (const one of open) {
+    return TopicPartition.groupBy(open, (one) => {
       const broker = found.get(Plan.nameOf(question.route(one.item)))!
-      if (Result.isSuccess(broker)) addressed.push([broker.success, one])
-      else settle(parts, question, one, Result.fail(broker.failure))
-    }
-    const keyOf = ({ item }: Open<I, A>) => question.key(item)
-    const ask = (broker: Broker, batch: ReadonlyArray<Open<I, A>>): Effect.Effect<void> =>
-      Effect.gen(function* () {
-        const said = yield* Effect.result(
-          question.ask(
-            heard(broker, () => batch.forEach((one) => void (one.sent = true))),
-            batch.map(({ item }) => item),
-            millis
-          )
-        )
-        // What this client has refused was not sent: one item's fault is not that of those beside it.
-        if (Result.isFailure(said) && batch.length > 1 && Failure.isOurs(said.failure))
-          return yield* Effect.forEach(batch, (one) => ask(broker, [one]), { discard: true })
-        for (const one of batch) {
-          const key = keyOf(one)
-          const answer = Result.isSuccess(said)
-            ? (said.success.get(key) ?? Result.fail(Failure.leftOut(question.api, key)))
-            : Result.fail(said.failure)
-          settle(parts, question, one, answer)
-        }
-      })
-    yield* Effect.forEach(
-      Plan.batches(addressed, keyOf, question.most ?? 500),
-      ({ broker, items }) => ask(broker, items),
-      { concurrency: "unbounded", discard: true }
-    )
+      if (Result.isSuccess(broker)) return broker.success
+      settle(parts, question, one, Result.fail(broker.failure))
+      return undefined
+    })
   })
+
+/** Asks a broker about what belongs to it, once. */
+const askOf = <I, A>(
+  parts: Parts,
+  question: Question<I, A>,
+  broker: Broker,
+  open: ReadonlyArray<Open<I, A>>,
+  millis: number
+): Effect.Effect<void> => {
+  const keyOf = ({ item }: Open<I, A>) => question.key(item)
+  const ask = (batch: ReadonlyArray<Open<I, A>>): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const said = yield* Effect.result(
+        question.ask(
+          heard(broker, () => batch.forEach((one) => void (one.sent = true))),
+          batch.map(({ item }) => item),
+          millis
+        )
+      )
+      // What this client has refused was not sent: one item's fault is not that of those beside it.
+      if (Result.isFailure(said) && batch.length > 1 && Failure.isOurs(said.failure))
+        return yield* Effect.forEach(batch, (one) => ask([one]), { discard: true })
+      for (const one of batch) {
+        const key = keyOf(one)
+        const answer = Result.isSuccess(said)
+          ? (said.success.get(key) ?? Result.fail(Failure.leftOut(question.api, key)))
+          : Result.fail(said.failure)
+        settle(parts, question, one, answer)
+      }
+    })
+  return Effect.forEach(
+    Plan.batches(
+      open.map((one) => [broker, one] as const),
+      keyOf,
+      question.most ?? 500
+    ),
+    ({ items }) => ask(items),
+    { concurrency: "unbounded", discard: true }
+  )
+}
 
 /** What is wrong with an item. One of another kind (of JavaScript, out of a file) may not even bear to be looked at. */
 export const problemsOf = <I>(
@@ -397,7 +412,7 @@ export const items = <I, A>(
       return yield* Failure.mistakes([`${question.api} is asked about a list, not ${Checks.shown(all)}`])
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
-    const delay = (yield* Backoff.delays(parts.retry))()
+    const delays = yield* Backoff.delays(parts.retry)
     const changes = (bounds as Bounds & Looks).validateOnly !== true && Failure.changes(question.api)
     const open = all.map((item): Open<I, A> => {
       const mistakes = problemsOf(question, item)
@@ -415,22 +430,37 @@ export const items = <I, A>(
       again.set(one, what)
       return parts.again.failed(what, one.last, limit)
     }
-    const asking = Effect.gen(function* () {
-      for (let failures = 0; ;) {
-        const left = open.filter((one) => one.answer === undefined)
-        if (left.length === 0) return
-        const asked = question.inOrder === true ? [...firsts(question, left).values()] : left
-        const remaining = Math.max(1, deadline - Backoff.monotonic(clock))
-        yield* round(parts, question, asked, Math.min(remaining, longestWait))
-        const failed = asked.find((one) => one.answer === undefined)
-        if (failed === undefined) continue
-        const { last } = failed
-        yield* told(failed)
-        const wait = delay(++failures, random.nextDoubleUnsafe(), last && (() => last))
-        if (wait === undefined) return
-        yield* Effect.sleep(wait)
-      }
-    })
+    /** What belongs to one broker, until that is settled or belongs to several: it waits for nothing that others are asked. */
+    const ofOne = (broker: Broker | undefined, own: ReadonlyArray<Open<I, A>>, failures: number): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        const delay = delays()
+        for (;;) {
+          const asked = question.inOrder === true ? [...firsts(question, own).values()] : own
+          const remaining = Math.max(1, deadline - Backoff.monotonic(clock))
+          if (broker !== undefined) yield* askOf(parts, question, broker, asked, Math.min(remaining, longestWait))
+          const failed = asked.find(({ answer }) => answer === undefined)
+          if (failed !== undefined) {
+            const { last } = failed
+            yield* told(failed)
+            const wait = delay(++failures, random.nextDoubleUnsafe(), last && (() => last))
+            if (wait === undefined) return
+            yield* Effect.sleep(wait)
+          }
+          const groups = yield* apart(parts, question, own)
+          const [next] = groups
+          if (next === undefined || groups.size > 1) return yield* ofEach(groups, failures)
+          ;[broker, own] = next
+        }
+      })
+    const ofEach = (
+      groups: ReadonlyMap<Broker | undefined, ReadonlyArray<Open<I, A>>>,
+      failures: number
+    ): Effect.Effect<void> =>
+      Effect.forEach(groups, ([broker, own]) => ofOne(broker, own, failures), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    const asking = Effect.flatMap(apart(parts, question, open), (groups) => ofEach(groups, 0))
     const { kept = 0 } = bounds as Bounds & Step
     let spent = millis
     const enough = Effect.gen(function* () {
