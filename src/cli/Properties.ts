@@ -88,11 +88,14 @@ export const read = (text: string): Read => {
   // Before an address both Java's clients and librdkafka take the protocol of its listener.
   const { BOOTSTRAP: bootstrap } = values
   if (bootstrap !== undefined) values["BOOTSTRAP"] = bootstrap.replace(/(^|,)\s*\w+:\/\//g, "$1")
-  for (const name of inline) if (properties.has(name)) mistakes.push(`${name}: PEM is read from files alone`)
   const protocol = properties.get("security.protocol")?.toUpperCase()
   if (protocol !== undefined && !["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].includes(protocol))
     mistakes.push(`security.protocol must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, not ${protocol}`)
+  const isPlain = protocol?.endsWith("PLAINTEXT") === true
   if (protocol !== undefined) values["TLS"] = String(protocol.endsWith("SSL"))
+  // Certificates are nobody's then, as those of Java's clients are.
+  for (const name of inline)
+    if (properties.has(name) && !isPlain) mistakes.push(`${name}: PEM is read from files alone`)
   const config = properties.get("sasl.jaas.config")
   if (config !== undefined) {
     const [username, password] = [jaas(config, "username"), jaas(config, "password")]
@@ -103,7 +106,7 @@ export const read = (text: string): Read => {
     for (const name of ["SASL_MECHANISM", "SASL_USERNAME", "SASL_PASSWORD", "SASL_TOKEN"]) values[name] = undefined
   for (const store of ["truststore", "keystore"]) {
     const location = properties.get(`ssl.${store}.location`)
-    if (location === undefined) continue
+    if (location === undefined || isPlain) continue
     const type = properties.get(`ssl.${store}.type`)
     if (type?.toUpperCase() !== "PEM")
       mistakes.push(

@@ -131,6 +131,8 @@ export const command = Command.make(
         if (Option.contains(given.separator, "")) return yield* wrong("--key-separator must not be empty")
         if (given.json && Option.isSome(given.separator))
           return yield* wrong("--key-separator is without --json, whose lines name their keys themselves")
+        if (given.json && (given.emptyIsNull || Option.isSome(given.nullText)))
+          return yield* wrong("--null and --null-text are without --json, whose lines say null themselves")
         if (isDirectory()) return yield* wrong("the input is a directory")
         yield* Stopped.toItsEnd
         const producer = yield* Producer.Producer

@@ -283,6 +283,8 @@ it.live(
         [2, ["consume", "orders", "--until", "99", "--end", ...b], /--until and --end are two ends/],
         [2, ["consume", "orders", "-c", "0", ...b], /--count must be more than 0/],
         [2, ["produce", "orders", "-K", "|", "--json", ...b], /--key-separator is without --json/],
+        [2, ["produce", "orders", "-Z", "--json", ...b], /--null and --null-text are without --json/],
+        [2, ["produce", "orders", "--null-text", "nil", "--json", ...b], /--null and --null-text are without --json/],
         [1, ["consume_topic", "orders", "-o", "/no/such/dir/file", "-l", "1", ...b], /--outfile: ENOENT/],
         [2, ["offsets", "reset", "g", "somewhere", ...b], /somewhere is no position/],
         [2, ["offsets", "list", "orders", "5", ...b], /look up: earliest, latest, a time such/],

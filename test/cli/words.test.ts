@@ -201,6 +201,14 @@ max.poll.records=5
       assert.deepStrictEqual(Properties.read(`${name}=-----BEGIN`).mistakes, [`${name}: PEM is read from files alone`])
   })
 
+  it("with PLAINTEXT have no certificates read, as Java's clients have it (a JKS truststore was refused)", () => {
+    const stores = "ssl.truststore.location=/a.jks\nssl.keystore.location=/b.p12\nssl.ca.pem=-----BEGIN"
+    for (const protocol of ["PLAINTEXT", "sasl_plaintext"])
+      assert.deepStrictEqual(Properties.read(`security.protocol=${protocol}\n${stores}`).mistakes, [])
+    for (const protocol of ["SSL", "SASL_SSL"])
+      assert.strictEqual(Properties.read(`security.protocol=${protocol}\n${stores}`).mistakes.length, 3)
+  })
+
   it("without SASL in security.protocol have nobody log in, as Java's clients have it (it did)", () => {
     const credentials = "sasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=p"
     const { values } = Properties.read(`security.protocol=SSL\n${credentials}`)
