@@ -278,6 +278,34 @@ describe("topics", () => {
     )
   )
 
+  it.effect("that are too many for one request are asked for in several (KRaft refused all of them)", () =>
+    inCluster(
+      { asVersion: "4.4" },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const some = [4000, 4000, 10_001, 1].map((partitions, i) => ({
+          name: `t${i}`,
+          partitions,
+          replicationFactor: 1
+        }))
+        const made = yield* admin.createTopics(some)
+        assert.deepEqual(
+          made.map((one) => (Result.isSuccess(one) ? one.success.partitions : codeOf(one.failure))),
+          [4000, 4000, codes.POLICY_VIOLATION, 1]
+        )
+        const grown = yield* admin.createPartitions([
+          { topic: "t0", count: 9000 },
+          { topic: "t1", count: 9500 },
+          { topic: "t3", count: 1 }
+        ])
+        assert.deepEqual(
+          grown.map((one) => (Result.isSuccess(one) ? "grown" : codeOf(one.failure))),
+          ["grown", "grown", codes.INVALID_PARTITIONS]
+        )
+      })
+    )
+  )
+
   it.effect("of one name twice are asked for in two requests, in order", () =>
     inCluster(
       {},

@@ -350,6 +350,7 @@ const askOf = <I, A>(
   millis: number
 ): Effect.Effect<void> => {
   const keyOf = ({ item }: Open<I, A>) => question.key(item)
+  const leftOut = (one: Open<I, A>): Answer<A> => Result.fail(Failure.leftOut(question.api, keyOf(one)))
   const ask = (batch: ReadonlyArray<Open<I, A>>): Effect.Effect<void> =>
     Effect.gen(function* () {
       const said = yield* Effect.result(
@@ -362,13 +363,13 @@ const askOf = <I, A>(
       // What this client has refused was not sent: one item's fault is not that of those beside it.
       if (Result.isFailure(said) && batch.length > 1 && Failure.isOurs(said.failure))
         return yield* Effect.forEach(batch, (one) => ask([one]), { discard: true })
-      for (const one of batch) {
-        const key = keyOf(one)
-        const answer = Result.isSuccess(said)
-          ? (said.success.get(key) ?? Result.fail(Failure.leftOut(question.api, key)))
-          : Result.fail(said.failure)
-        settle(parts, question, one, answer)
+      const answerOf = (one: Open<I, A>) => Result.flatMap(said, (all) => all.get(keyOf(one)) ?? leftOut(one))
+      // What is too large together is not, perhaps, in parts.
+      if (batch.length > 1 && batch.every((one) => Failure.isTooLarge(answerOf(one)))) {
+        const half = Math.ceil(batch.length / 2)
+        return yield* Effect.forEach([batch.slice(0, half), batch.slice(half)], ask, { discard: true })
       }
+      for (const one of batch) settle(parts, question, one, answerOf(one))
     })
   return Effect.forEach(
     Plan.batches(

@@ -1,4 +1,5 @@
 /** Pure. What a broker's refusal of an item is told as, and whether asking again may help. */
+import * as Result from "effect/Result"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 
@@ -78,6 +79,16 @@ export const isTransient = ({ reason }: KafkaError.KafkaError, leader = false): 
 /** Whether this client has refused to send it: it cannot be written, or not in a version that the broker has. */
 export const isOurs = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "Misuse" || reason._tag === "Unsupported" || reason._tag === "Misconfigured"
+
+/**
+ * Whether a controller has refused a request as a whole, for what it comes to: more than 10 000 new partitions, or records
+ * of its log (KRaft, in these words).
+ */
+export const isTooLarge = (answer: Result.Result<unknown, KafkaError.KafkaError>): boolean => {
+  if (Result.isSuccess(answer)) return false
+  const { reason } = answer.failure
+  return reason._tag === "Server" && reason.code === code.POLICY_VIOLATION && /excessively large/i.test(reason.message)
+}
 
 /** Codes of a broker that may have done it: 4.4.0 answers so to what its coordinator had begun to write as it was lost. */
 const unsaid: ReadonlySet<number> = new Set([

@@ -9,6 +9,12 @@ export const createPartitions = handler("CreatePartitions", Api, (call) => {
   // who is named twice is answered once, and refused
   const byName = new Map(request.topics.map((each) => [each.name, each]))
   const isTwice = (name: string) => request.topics.filter((each) => each.name === name).length > 1
+  const more = [...byName.values()].reduce(
+    (sum, { count, name }) => sum + Math.max(0, count - (cluster.topics.get(name)?.partitions.length ?? count)),
+    0
+  )
+  // 3.9.2 and 4.0.2 answer those alone that are beyond it, with UNKNOWN_SERVER_ERROR.
+  const isTooLarge = cluster.settings.profile.since("4.4") && more > maxPartitions
   call.answer({
     results: Array.from(byName.values(), ({ assignments, count, name }) => {
       const fail = (errorCode: number, errorMessage: string | null = null) => ({ name, errorCode, errorMessage })
@@ -16,6 +22,8 @@ export const createPartitions = handler("CreatePartitions", Api, (call) => {
       const injected = call.injected(name)
       if (injected !== Code.none) return fail(injected)
       if (!cluster.mayChange(node)) return fail(Code.notController)
+      if (isTooLarge)
+        return fail(Code.policyViolation, "Excessively large number of additional partitions per request.")
       if (isTwice(name)) return fail(Code.invalidRequest, "the topic is named twice")
       if (topic === undefined) return fail(Code.unknownTopicOrPartition)
       const more = count - topic.partitions.length

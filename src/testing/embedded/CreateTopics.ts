@@ -4,7 +4,7 @@
  */
 import * as Api from "../../protocol/messages/CreateTopics.ts"
 import * as Code from "./Code.ts"
-import type { Refusal } from "./Cluster.ts"
+import { maxPartitions, type Refusal } from "./Cluster.ts"
 import * as Config from "./Config.ts"
 import { zeroId } from "./Runtime.ts"
 import { handler } from "./Handler.ts"
@@ -32,6 +32,13 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
     profile.since("3.9") || !profile.since("2.8")
       ? request.topics.filter((topic, i) => names.indexOf(topic.name) === i)
       : request.topics
+  const count = ({ assignments, numPartitions }: (typeof firsts)[number]) =>
+    assignments.length > 0
+      ? assignments.length
+      : numPartitions === -1
+        ? cluster.settings.defaultPartitions
+        : numPartitions
+  const isTooLarge = profile.since("3.9") && firsts.reduce((sum, one) => sum + count(one), 0) > maxPartitions
   call.answer({
     topics: firsts.map((asked) => {
       const { name } = asked
@@ -39,6 +46,7 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
       const injected = call.injected(name)
       if (injected !== Code.none) return fail(injected)
       if (!cluster.mayChange(node)) return fail(Code.notController)
+      if (isTooLarge) return fail(Code.policyViolation, "Excessively large number of partitions per request.")
       if (names.indexOf(name) !== names.lastIndexOf(name)) return fail(Code.invalidRequest, "the topic is named twice")
       const defaults = asked.numPartitions === -1 || asked.replicationFactor === -1
       if (version < 4 && !profile.since("2.8") && defaults && asked.assignments.length === 0)
