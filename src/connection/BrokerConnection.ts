@@ -306,8 +306,8 @@ export class BrokerConnection implements Handler {
     this.#isSlow = false
     this.#first = undefined
     if (this.#negotiated) {
-      this.served = true
       this.#context.onAnswered(this)
+      this.served = true
     }
     this.#responses.add(pending, frame)
   }

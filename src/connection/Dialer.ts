@@ -195,6 +195,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     mechanism: sasl?.mechanism,
     spans: yield* Spans.current,
     troubles: new Map(),
+    places: new Map(),
     now,
     fork
   }

@@ -18,6 +18,8 @@ export interface Context {
   readonly spans: Spans | undefined
   /** By their addresses. */
   readonly troubles: Map<string, Troubles>
+  /** Brokers by their ids, where they are now. */
+  readonly places: Map<number, Observed>
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
@@ -44,6 +46,8 @@ class Troubles {
   /** Those that were made and were of no use. */
   readonly useless = new LogEvent.Lasting()
   readonly slowConnects = new LogEvent.Doubling()
+  /** Somebody was warned that a connection takes long, and none was made since. */
+  isConnectTold = false
   readonly silences = new LogEvent.Doubling()
   /** Connections that another authentication has cost, or bytes that are no answer: the next one is good, and nobody hears. */
   readonly spoilt = new LogEvent.Doubling()
@@ -51,6 +55,20 @@ class Troubles {
   readonly slow = new Set<object>()
   readonly slows = new LogEvent.Doubling()
   isSlowTold = false
+
+  /** What takes back that it could not be connected to, or not soon, where somebody was warned of that. */
+  reached(): "again" | "at last" | undefined {
+    const wasSlow = this.isConnectTold
+    this.isConnectTold = false
+    return this.failing.cured() ? "again" : wasSlow ? "at last" : undefined
+  }
+
+  /** Whether somebody was warned that it owes an answer, which is over. */
+  heard(): boolean {
+    const wasSlow = this.isSlowTold
+    this.isSlowTold = false
+    return wasSlow
+  }
 }
 
 export class Observed {
@@ -63,6 +81,9 @@ export class Observed {
   readonly #troubles: Troubles
   /** It has answered a request, on whichever connection. */
   hasServed = false
+  /** What the log says of the broker at another address, where it was before. */
+  #unreached: "again" | "at last" | undefined
+  #unheard = false
   #throttles = 0
   /** Those that were long. */
   #longThrottles = 0
@@ -75,6 +96,22 @@ export class Observed {
     this.#host = host
     this.#port = port
     this.metrics = context.metrics.broker(host, port)
+    if (id >= 0) this.#moveTo(context.places.get(id))
+  }
+
+  /** What was told of a broker is taken back where it is found again: nobody goes to where it was. */
+  #moveTo(before: Observed | undefined): void {
+    const { places } = this.#context
+    places.delete(this.#id)
+    kept(places, this.#id, () => this, atMost)
+    if (before === undefined) return
+    this.#unreached = before.#unreached
+    this.#unheard = before.#unheard
+    if (before.#address === this.#address) return
+    const troubles = before.#troubles
+    const reached = troubles.reached()
+    this.#unreached ??= reached
+    for (const isOver of [troubles.heard(), troubles.useless.cured()]) this.#unheard ||= isOver
   }
 
   #log(event: LogEvent.Event, message: string, level?: Parameters<typeof LogEvent.log>[3]): Effect.Effect<void> {
@@ -95,8 +132,12 @@ export class Observed {
           Effect.sleep(slowAfter),
           Effect.suspend(() => {
             const soFar = this.#troubles.slowConnects.told(this.#context.now())
-            const text = `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}${soFar}`
-            return soFar === undefined ? Effect.void : this.#log("connectSlow", text)
+            if (soFar === undefined) return Effect.void
+            this.#troubles.isConnectTold = true
+            return this.#log(
+              "connectSlow",
+              `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}${soFar}`
+            )
           })
         )
       )
@@ -131,9 +172,11 @@ export class Observed {
     const { mechanism, metrics } = this.#context
     metrics.opened(session, mechanism !== undefined)
     const as = mechanism === undefined ? "" : `, authenticated by ${mechanism}`
-    return this.#troubles.failing.cured()
-      ? this.#log("goesOn", `connected to ${this.#who} again${as}`)
-      : this.#log("connected", `connected to ${this.#who}${as}`)
+    const reached = this.#troubles.reached() ?? this.#unreached
+    this.#unreached = undefined
+    return reached === undefined
+      ? this.#log("connected", `connected to ${this.#who}${as}`)
+      : this.#log("goesOn", `connected to ${this.#who} ${reached}${as}`)
   }
 
   /** One that was made, or not yet, has ended. */
@@ -148,7 +191,6 @@ export class Observed {
       reason._tag === "Unreachable" && reason.attempts.length === 1 ? reason.attempts[0]!.cause : why.message
     const amid = session.wasExchanging ? " amid another authentication" : ""
     const text = `the connection to ${this.#who} has ended${amid}: ${cause}`
-    if (session.served) this.#troubles.useless.cured()
     const useless = session.served || session.wasLeft ? undefined : this.#troubles.useless.failed(now())
     if (session.wasSilent) {
       const soFar = this.#troubles.silences.told(now())
@@ -172,12 +214,14 @@ export class Observed {
   }
 
   /** A request was answered. That a connection can be made proves nothing: a broker that stands still may take it. */
-  answered(session: object): void {
+  answered(session: Pick<Session, "served">): void {
     this.hasServed = true
     if (this.#troubles.slow.size > 0) this.#troubles.slow.delete(session)
-    if (!this.#troubles.isSlowTold || this.#troubles.slow.size > 0) return
-    this.#troubles.isSlowTold = false
-    this.#context.fork(this.#log("goesOn", `${this.#who} answers again`))
+    // By its first answer: one that is of use says nothing of others, which are closed again and again.
+    const wasUseless = !session.served && this.#troubles.useless.cured()
+    const isHeard = this.#troubles.slow.size === 0 && (this.#troubles.heard() || this.#unheard)
+    if (isHeard) this.#unheard = false
+    if (wasUseless || isHeard) this.#context.fork(this.#log("goesOn", `${this.#who} answers again`))
   }
 
   /** The broker has throttled us. */
