@@ -395,6 +395,49 @@ describe("Telemetry", () => {
     )
   )
 
+  it.effect(
+    "brokers that have no receiver are upgraded: one is found within 5 minutes (none was ever asked again)",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const { context } = yield* opened()
+          yield* pass(7 * minute, 15_000)
+          yield* Effect.provide(send(2), context)
+          for (const id of [1, 2]) {
+            yield* broker.stop(id)
+            yield* broker.start(id, "4.4")
+          }
+          yield* pass(5 * minute, 15_000)
+          const { clientInstanceId } = Context.get(context, Telemetry.Telemetry)
+          assert.match(yield* clientInstanceId, /^[\w-]{22}$/)
+          yield* eventually("it has pushed", () => Effect.map(pushed, ({ length }) => length > 0))
+          assert.strictEqual(values((yield* pushed)[0])["producer.record.send.total"], 2)
+        }),
+        receiving(everything, { brokers: 2, asVersion: "2.8" })
+      )
+  )
+
+  it.effect("a broker that is added is told by its id (by its address)", () =>
+    running(
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { context } = yield* opened()
+        yield* eventually("it has pushed", () => Effect.map(pushed, ({ length }) => length === 1))
+        const added = yield* broker.addBroker
+        yield* broker.reassign("orders", 0, [added])
+        const sent = yield* Effect.forkChild(Effect.provide(send(2), context))
+        yield* eventually("it is sent", () => sent.pollUnsafe() !== undefined)
+        yield* eventually("it has pushed again", () => Effect.map(pushed, ({ length }) => length === 2))
+        const ids = (yield* pushed)[1]!.metrics.flatMap((metric) =>
+          metric.points.flatMap(({ labels }) => labels.node_id ?? [])
+        )
+        assert.sameMembers([...new Set(ids)], ["node-1", `node-${added}`])
+      }),
+      receiving()
+    )
+  )
+
   it.effect("a broker that is lost: another is told, by the same id, and nothing is lost of what was counted", () =>
     running(
       Effect.gen(function* () {

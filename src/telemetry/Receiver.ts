@@ -1,6 +1,7 @@
 /**
  * The broker that is told: any that has a receiver for the metrics of clients, and the same as long as it answers. One
- * that has none does not offer the API, or says so; it is not asked again.
+ * that has none does not offer the API, or says so; it is not asked again while another may have one. Where none has,
+ * any is asked from then on, and no more of them: brokers are upgraded one after the other.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -29,6 +30,8 @@ export const make = (brokers: Brokers["Service"], cluster: Cluster["Service"]): 
   /** Where there is none, by address. */
   const without = new Set<string>()
   let current: Broker | undefined
+  /** No broker had one. */
+  let isNone = false
   const another = Effect.gen(function* () {
     const all = yield* Effect.flatMap(cluster.brokers, Random.shuffle)
     const next = all.find((one) => !without.has(formatAddress(one)))
@@ -37,7 +40,7 @@ export const make = (brokers: Brokers["Service"], cluster: Cluster["Service"]): 
   const chosen = Effect.gen(function* () {
     if (current !== undefined) return current
     const any = yield* cluster.any
-    return without.has(formatAddress(any)) ? yield* another : any
+    return !isNone && without.has(formatAddress(any)) ? yield* another : any
   })
   const hasNone = (broker: Broker) => {
     without.add(formatAddress(broker))
@@ -48,14 +51,22 @@ export const make = (brokers: Brokers["Service"], cluster: Cluster["Service"]): 
       Effect.gen(function* () {
         while (true) {
           const broker = yield* chosen
-          if (broker === undefined) return undefined
+          if (broker === undefined) {
+            isNone = true
+            return undefined
+          }
           const { ranges } = yield* broker.offer()
           if (ranges.has(api.Request.key)) {
             current = broker
             const answer: A["Type"] = yield* broker.send(api, () => request)
-            if (answer.errorCode !== codes.UNSUPPORTED_VERSION) return answer
+            if (answer.errorCode !== codes.UNSUPPORTED_VERSION) {
+              if (isNone) without.clear()
+              isNone = false
+              return answer
+            }
           }
           hasNone(broker)
+          if (isNone) return undefined
         }
       }).pipe(Effect.tapError(() => Effect.sync(() => (current = undefined))))
   }

@@ -83,8 +83,10 @@ class Reporter {
   #maxBytes = Infinity
   /** Kinds that it has said to accept, and did not. */
   readonly #refusedCodecs = new Set<number>()
-  /** Brokers by their addresses. */
-  #nodes: ReadonlyMap<string, string> = new Map()
+  /** Brokers by their addresses, where they were before, too. */
+  readonly #nodes = new Map<string, string>()
+  /** Addresses at which no broker was known when that was last asked. */
+  readonly #others = new Set<string>()
 
   // ── what it was told
   readonly #began: bigint
@@ -107,9 +109,10 @@ class Reporter {
     this.#before = this.#begun = Report.at(this.#readings())
   }
 
-  readonly #step: Effect.Effect<Next> = Effect.suspend(() =>
-    this.#subscription === undefined ? this.#ask : this.#push(this.#subscription, false)
-  )
+  readonly #step: Effect.Effect<Next> = Effect.suspend(() => {
+    const subscription = this.#subscription
+    return subscription === undefined ? this.#ask : Effect.andThen(this.#learnMoved, this.#push(subscription, false))
+  })
 
   /** Goes on until there is no more to be done. */
   readonly run: Effect.Effect<void> = Effect.suspend(() => {
@@ -178,14 +181,23 @@ class Reporter {
     const jittered = interval * (0.5 + this.#random.nextDoubleUnsafe())
     // A push that was refused counts as one, to brokers: the next within an interval would be throttled (4.4).
     const first = Math.max(jittered, interval - (this.#clock.currentTimeMillisUnsafe() - this.#pushedAt))
-    return told.pipe(Effect.andThen(this.#learnNodes), Effect.as(Math.round(first)))
+    return told.pipe(Effect.andThen(Effect.ignore(this.#learnNodes)), Effect.as(Math.round(first)))
   }
 
   /** Where metrics are told by broker, they are by its id. */
-  readonly #learnNodes: Effect.Effect<void> = Effect.suspend(() => this.#parts.cluster.brokers).pipe(
-    Effect.map((all) => void (this.#nodes = new Map(all.map((one) => [formatAddress(one), `node-${one.id}`])))),
-    Effect.ignore
+  readonly #learnNodes = Effect.suspend(() => this.#parts.cluster.brokers).pipe(
+    Effect.map((all) => all.forEach((one) => this.#nodes.set(formatAddress(one), `node-${one.id}`)))
   )
+
+  /** Asks again when something was counted at another address: brokers move, and are added. */
+  readonly #learnMoved: Effect.Effect<void> = Effect.suspend(() => {
+    const fresh = this.#readings().flatMap(({ attributes: { "server.address": host, "server.port": port } }) => {
+      const address = host === undefined ? undefined : formatAddress({ host, port: Number(port) })
+      return address === undefined || this.#nodes.has(address) || this.#others.has(address) ? [] : [address]
+    })
+    if (fresh.length === 0) return Effect.void
+    return Effect.ignore(Effect.map(this.#learnNodes, () => fresh.forEach((address) => this.#others.add(address))))
+  })
 
   #push(subscription: Subscription, terminating: boolean): Effect.Effect<Next> {
     return this.#pushing.withPermits(1)(
