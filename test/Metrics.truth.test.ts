@@ -6,7 +6,8 @@ import { Consumer, Membership, Metrics, Offset, Producer, Topic, Transaction } f
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as Definitions from "../src/metrics/Definitions.ts"
 import * as Meter from "../src/metrics/Meter.ts"
-import { moving as exiting, scoped, until } from "./consume/Harness.ts"
+import { moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
+import { heard, levelsOf, of } from "./Heard.ts"
 import { cluster } from "./Observing.ts"
 
 const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
@@ -51,6 +52,55 @@ describe("metrics", () => {
       ])
       assert.deepStrictEqual(yield* failures, { Encode: 4, Closed: 3 })
     }).pipe(Effect.provide(cluster()), alone)
+  )
+
+  it.effect(
+    "count what its broker has already as acknowledged, and the log says so (it was not counted, and sent again)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.make({ linger: 0 })
+        const entry = { key: null, value: "v", partition: 0 }
+        const sent = Effect.map(Metric.snapshot, (all) => {
+          const one = all.find(({ id }) => id === Metrics.names.sentMessages)
+          return one !== undefined && "count" in one.state ? one.state.count : 0
+        })
+        const failing = yield* broker.inject(Fault.on("Produce").error(19))
+        const sending = yield* Effect.forkChild(producer.sendAll(orders, [entry, entry]))
+        yield* until("it is a warning", () => levelsOf("batchRetried").includes("Warn"))
+        const lines = of("batchRetried").length
+        yield* failing.remove
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).error(46))
+        yield* until("it is acknowledged", () => sending.pollUnsafe() !== undefined)
+        assert.strictEqual(yield* sent, 2)
+        assert.lengthOf(of("batchRetried"), lines)
+        assert.lengthOf(of("goesOn"), 1)
+      }).pipe(scoped, Effect.provide(cluster()), heard, alone)
+  )
+
+  it.effect("time handlers that were at work (also those that waited for maxConcurrency, and never began)", () =>
+    scoped(
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const entry = (partition: number) => ({ key: null, value: "v", partition })
+        yield* moving(producer.sendAll(orders, [entry(0), entry(1)]))
+        const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+        const goesOn = Latch.makeUnsafe()
+        const handled: Array<number> = []
+        const handler = ({ partition }: { readonly partition: number }) =>
+          Effect.suspend(() => (handled.push(partition), goesOn.await))
+        yield* Effect.forkScoped(consumer.run(handler, { order: "none", concurrency: 2, maxConcurrency: 1 }))
+        yield* until("both are delivered", () =>
+          Effect.map(gauge(Metrics.names.position), (all) => all.every((at) => at === 1) && handled.length === 1)
+        )
+        yield* moving(consumer.seek({ topic: "orders", partition: 1 - handled[0]! }, Offset.at(1)))
+        yield* goesOn.open
+        yield* pass(1_000)
+        assert.lengthOf(handled, 1)
+        const timed = (yield* Metric.snapshot).find(({ id }) => id === Metrics.names.processDuration)
+        assert.deepInclude(timed?.state, { count: 1 })
+      })
+    ).pipe(Effect.provide(cluster()), alone)
   )
 
   it.effect("count partitions that are lost as they are given back (the event and the log alone told of them)", () =>

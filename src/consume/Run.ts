@@ -190,7 +190,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
         partition.host.atWork.begins(worker)
         return Effect.flatMap(handle(record), (outcome) => {
           settle(record, outcome)
-          partition.host.handled(partition, since)
+          if (outcome !== abandoned) partition.host.handled(partition, since)
           return turn.isOver() ? turn.pass : Effect.void
         })
       },

@@ -2,7 +2,7 @@
 import * as KafkaError from "../KafkaError.ts"
 import { type Begun, failure, linksOf, type Spans } from "../tracing/Spans.ts"
 import type { Batch } from "./Batch.ts"
-import { persistenceOf, saysAppended } from "./Ledger.ts"
+import { acknowledges, persistenceOf } from "./Ledger.ts"
 import type { Outcome } from "./Plan.ts"
 
 export interface BatchSpans {
@@ -52,9 +52,8 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
     settled: (batch, outcome) => {
       const begun = open.get(batch)
       if (begun === undefined) return
-      const isThere = outcome._tag === "Appended" || (outcome._tag === "Refused" && saysAppended(batch, outcome.code))
       // Where its records have failed by then, it was given up.
-      if (isThere && !batch.told) {
+      if (acknowledges(batch, outcome) && !batch.told) {
         open.delete(batch)
         waiting.delete(batch)
         const offset = outcome._tag === "Appended" ? outcome.offset : undefined

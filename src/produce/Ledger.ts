@@ -21,9 +21,10 @@ const { codes } = ErrorCode
 export const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
   batch.inFlight && batch.sent ? "possibly" : batch.persistence
 
-/** Whether a refusal of a batch says that its broker has it already: it is acknowledged. */
-export const saysAppended = ({ sequence }: Batch.Batch, code: number): boolean =>
-  sequence >= 0 && ErrorCode.asks(code, "Produce") === "nothing"
+/** Whether a batch is acknowledged by that: also where its broker says that it has it already. */
+export const acknowledges = ({ sequence }: Batch.Batch, outcome: Outcome): boolean =>
+  outcome._tag === "Appended" ||
+  (outcome._tag === "Refused" && sequence >= 0 && ErrorCode.asks(outcome.code, "Produce") === "nothing")
 
 /** After so many full batches that fit, a partition whose batches were too large tries larger ones. */
 const fullBeforeGrowth = 32
@@ -114,14 +115,12 @@ export class Ledger {
     const asks = ErrorCode.asks(code, "Produce")
     const retriable = asks === "retry" || asks === "metadata"
     batch.failure = { cause: `${name}: ${message ?? meaning}`, code }
-    if (saysAppended(batch, code)) return this.#acknowledge(batch, undefined, undefined, now)
+    if (acknowledges(batch, outcome)) return this.#acknowledge(batch, undefined, undefined, now)
     // Without all acks nothing is waited for after the append: who says that it does not lead has not appended.
     const proves = this.#settings.acks !== -1 && asks === "metadata" ? "not" : ErrorCode.produceProves(code)
     if (proves === "possibly") Batch.doubt(batch)
     if (ofAnotherTopic.has(code)) queue.establishedUntil = -Infinity
-    if (batch.told) {
-      return this.remove(batch)
-    }
+    if (batch.told) return this.remove(batch)
     if (this.#settings.transactional === true && InTransaction.ends(asks)) {
       return !first && tooEarly.has(code) ? this.#comeBack(batch, now, true) : this.fail(batch)
     }

@@ -20,6 +20,7 @@ import type { Accumulator } from "./Accumulator.ts"
 import type { Batch, Queue } from "./Batch.ts"
 import { type Connections, unreachable } from "./Connections.ts"
 import * as Exchange from "./Exchange.ts"
+import { acknowledges } from "./Ledger.ts"
 import type { Outcome, ProduceRequest } from "./Plan.ts"
 import type { BatchSpans } from "./BatchSpans.ts"
 import type * as Told from "./Told.ts"
@@ -61,19 +62,11 @@ const countSent = (
     again: wasSent
   })
 
-const countEnded = (
-  metrics: ProducerMetrics,
-  { createdAt, queue, records, told }: Batch,
-  outcome: Outcome,
-  now: number
-) => {
-  if (outcome._tag === "Appended" && !told) metrics.acknowledged(queue.topic, records.length, now - createdAt)
-  else if (
-    outcome._tag === "Refused" &&
-    !told &&
-    records.length > 1 &&
-    ErrorCode.asks(outcome.code, "Produce") === "split"
-  )
+const countEnded = (metrics: ProducerMetrics, batch: Batch, outcome: Outcome, now: number) => {
+  const { createdAt, queue, records, told } = batch
+  if (told) return
+  if (acknowledges(batch, outcome)) metrics.acknowledged(queue.topic, records.length, now - createdAt)
+  else if (outcome._tag === "Refused" && records.length > 1 && ErrorCode.asks(outcome.code, "Produce") === "split")
     metrics.split(queue.topic)
 }
 
@@ -214,12 +207,15 @@ export const make = (parts: Parts): Requests => {
     )
   }
 
-  const settle = (batch: Batch, outcome: Outcome, now: number) => {
+  /** Gives whether it is acknowledged. */
+  const settle = (batch: Batch, outcome: Outcome, now: number): boolean => {
+    const isThere = acknowledges(batch, outcome)
     countEnded(metrics, batch, outcome, now)
     // Before anybody hears of it.
-    if (outcome._tag === "Appended") parts.traced?.settled(batch, outcome)
+    if (isThere) parts.traced?.settled(batch, outcome)
     accumulator.settle(batch, outcome, now)
-    if (outcome._tag !== "Appended") parts.traced?.settled(batch, outcome)
+    if (!isThere) parts.traced?.settled(batch, outcome)
+    return isThere
   }
 
   const ended = (request: ProduceRequest, outcomeOf: (batch: Batch) => Outcome) => {
@@ -230,8 +226,7 @@ export const make = (parts: Parts): Requests => {
       const outcome = outcomeOf(batch)
       if (outcome._tag === "Refused" && outcome.code === ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
         tellOfFormat(topic)
-      settle(batch, outcome, now)
-      if (outcome._tag === "Appended") {
+      if (settle(batch, outcome, now)) {
         loop.works(topic, partition)
         parts.told.acknowledged(topic, partition)
       } else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)

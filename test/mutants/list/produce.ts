@@ -145,8 +145,8 @@ export const produce = of("produce", {
     [
       "duplicate-is-failure",
       "DUPLICATE_SEQUENCE_NUMBER at another try is a failure, though the record is there",
-      "if (saysAppended(batch, code)) return",
-      "if (saysAppended(batch, code) && batch.attempts === 1) return"
+      "if (acknowledges(batch, outcome)) return",
+      "if (acknowledges(batch, outcome) && batch.attempts === 1) return"
     ],
     ["gap-without-restart", "after a gap the old sequences are sent for ever", 'queue.restart = "gap"', ""],
     [
