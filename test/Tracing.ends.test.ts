@@ -171,6 +171,27 @@ describe("a span is ended", () => {
     )
   })
 
+  it.effect(
+    "with how often its batch was sent (an attempt that waited in line as its connection ended was one)",
+    () => {
+      const { of, tracer } = keeping()
+      return Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { send } = yield* Producer.Producer
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).throttle(5_000))
+        yield* moving(send(orders, entry))
+        const sending = yield* Effect.forkScoped(send(orders, entry))
+        yield* pass(500, 50)
+        yield* broker.stop(1)
+        yield* pass(1_000)
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).error(7))
+        yield* broker.start(1)
+        yield* until("it is sent", () => sending.pollUnsafe() !== undefined)
+        assert.strictEqual(of("send orders")[1]!.attributes.get("messaging.kafka.send.attempts"), 2)
+      }).pipe(scoped, Effect.provide(cluster()), Effect.provideService(Tracer.Tracer, tracer))
+    }
+  )
+
   it.effect("where a producer closes before a batch is acknowledged (that of the batch stayed open)", () => {
     const { of, tracer } = keeping()
     return Effect.gen(function* () {

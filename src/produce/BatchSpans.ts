@@ -20,6 +20,8 @@ export interface BatchSpans {
 export const make = (spans: Spans | undefined, clientId: string): BatchSpans | undefined => {
   if (spans === undefined) return undefined
   const open = new Map<Batch, Begun>()
+  /** How often each was sent: an attempt may end while it waits in line. */
+  const attempts = new WeakMap<Batch, number>()
   /** To be sent again. */
   const waiting = new Set<Batch>()
   const end = (batch: Batch, begun: Begun, outcome?: Outcome): void => {
@@ -32,8 +34,10 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
       const { queue, records } = batch
       const begun = open.get(batch)
       waiting.delete(batch)
+      const nth = (attempts.get(batch) ?? 0) + 1
+      attempts.set(batch, nth)
       if (begun !== undefined) {
-        begun.attribute("messaging.kafka.send.attempts", batch.attempts)
+        begun.attribute("messaging.kafka.send.attempts", nth)
         // Another leader, where it has moved.
         return begun.attribute("messaging.kafka.broker.id", node)
       }
