@@ -177,6 +177,9 @@ describe("a broker of a release", () => {
       assert.deepStrictEqual(yield* finalized, [])
       yield* broker.raise("4.4")
       assert.deepStrictEqual(yield* finalized, ["metadata.version 33", "group.version 1"])
+      assert.strictEqual((yield* Effect.flip(broker.raise("3.9"))).reason._tag, "Misuse")
+      yield* broker.raise("4.4")
+      assert.deepStrictEqual(yield* finalized, ["metadata.version 33", "group.version 1"])
     }).pipe(Effect.scoped)
   )
 

@@ -315,7 +315,7 @@ export interface Service {
   readonly stop: (broker: number) => Effect.Effect<void>
   /** Starts it again; as another release (a rolling upgrade) with that one's API versions, in a cluster that is as before. */
   readonly start: (broker: number, release?: Profile.Release) => Effect.Effect<void>
-  /** Raises the protocol to a release that all brokers have (`metadata.version`, `group.version`); `Misuse` where one has not. */
+  /** Raises the protocol to a release that all brokers have (`metadata.version`, `group.version`); `Misuse` where one has not, or it is newer already. */
   readonly raise: (release: Profile.Release) => Effect.Effect<void, KafkaError.KafkaError>
   /** Adds a broker to the cluster and gives its id. It leads nothing yet. */
   readonly addBroker: Effect.Effect<number, KafkaError.KafkaError>

@@ -195,6 +195,9 @@ const moveCoordinator = (
 /** Has the whole cluster speak as a release that each of its brokers is of. */
 const raise = (cluster: EmbeddedCluster, release: Parameters<Contract.Service["raise"]>[0]) =>
   Effect.suspend(() => {
+    const { name, since } = cluster.settings.profile
+    if (name !== release && since(release))
+      return Effect.fail(misuse(`the protocol of ${name} is not lowered to that of ${release}`))
     const older = Array.from(cluster.nodes.values()).find((node) => !profileOf(node, cluster.settings).since(release))
     if (older !== undefined) return Effect.fail(misuse(`broker ${older.id} is of an older release than ${release}`))
     cluster.settings = cluster.settings.raised(release)

@@ -234,7 +234,7 @@ export const Step = Schema.Union([
   }),
   step("closeTransactor", { transactor: Name }),
   // ── lives
-  /** With `protocol` as one of that, where the cluster has been raised. */
+  /** With `protocol` as one of that, where the cluster has been raised to a release that has it. */
   step("join", { member: Name, protocol: maybe(Schema.Literals(["classic", "consumer"])) }),
   step("leave", { member: Name }),
   /** `stop`, and its Scope closes so much later. */
@@ -256,11 +256,11 @@ export const Step = Schema.Union([
   /** Handlers of a topic, or of one partition, take so long. */
   step("slow", { topic: Name, partition: maybe(Int), takes: Millis, for: Millis }),
   // ── the cluster's life
-  /** It comes back as it was, or as another release, with the cluster's protocol as before. */
+  /** It comes back as it was, or as another release that is not older than the cluster's protocol, which stays as it is. */
   step("down", { broker: Int, for: Millis, release: maybe(Schema.Literals(releases)) }),
   /** It does nothing, and its connections stay open (SIGSTOP). */
   step("stand", { broker: Int, for: Millis }),
-  /** The protocol becomes that of a release, where all brokers have it by now. */
+  /** The protocol becomes that of a newer release, where all brokers have it by now. */
   step("raise", { release: Schema.Literals(releases) }),
   step("addBroker", {}),
   step("moveLeader", { topic: Name, partition: Int, to: maybe(Int) }),

@@ -6,6 +6,7 @@ import * as Fault from "../Fault.ts"
 import { topicOf } from "./ClusterOptions.ts"
 import { isChain, readerOf } from "./Handlers.ts"
 import type { Members } from "./Members.ts"
+import { since } from "./Ranges.ts"
 import { metadataMaxAge } from "./Reading.ts"
 import type { Senders } from "./Senders.ts"
 import type * as Script from "./Script.ts"
@@ -104,7 +105,10 @@ const down = (actors: Actors, step: Script.StepOf<"down">): Effect.Effect<void> 
         if (isr.every((id) => id === step.broker)) world.disturb(step.for, { topic: name, partition })
     yield* world.broker.stop(step.broker)
     yield* Effect.sleep(step.for)
-    yield* world.broker.start(step.broker, step.release)
+    // No broker begins that is older than the cluster's protocol: it is not updated, or back.
+    const { raised = step.release } = world
+    const comes = step.release !== undefined && raised !== undefined && since(step.release, raised)
+    yield* world.broker.start(step.broker, comes ? step.release : undefined)
     world.disturb(0)
   })
 
@@ -238,7 +242,7 @@ const reassign = ({ world }: Actors, { partition, replicas, topic }: Script.Step
 
 const raise = ({ world }: Actors, { release }: Script.StepOf<"raise">): Effect.Effect<void> => {
   world.disturb(0)
-  return ifPossible(Effect.map(world.broker.raise(release), () => (world.isRaised = true)))
+  return ifPossible(Effect.map(world.broker.raise(release), () => (world.raised = release)))
 }
 
 /** Does what a step says. */
@@ -257,7 +261,7 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
     case "closeTransactor":
       return transactors.close(step.transactor)
     case "join":
-      return world.isRaised && step.protocol !== undefined
+      return step.protocol !== undefined && world.raised !== undefined && since(world.raised, "4.0")
         ? members.joinBy(step.member, step.protocol)
         : members.join(step.member)
     case "leave":

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Topic from "../../Topic.ts"
 import { kept } from "../../Kept.ts"
+import type { Release } from "../embedded/Profile.ts"
 import type * as EmbeddedKafka from "../EmbeddedKafka.ts"
 import type * as Oracle from "../Oracle.ts"
 import type { Links } from "./Links.ts"
@@ -35,8 +36,8 @@ export class World {
   private readonly specs = new Map<string, Script.Client>()
   /** All is well: nothing is slow any more. */
   isOver = false
-  /** The cluster's protocol is that of a newer release. */
-  isRaised = false
+  /** The newer release whose protocol is the cluster's. */
+  raised: Release | undefined
   /** How many requests each fault has struck, when it is over. */
   readonly hits = new Map<Script.Step, number>()
   /** How long handlers take, by what was said last. */

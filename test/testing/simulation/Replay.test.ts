@@ -199,6 +199,28 @@ member m2 client=c4 group=g1 topics=[t0] from=earliest enter=subscribe way=run
     })
   )
 
+  it.live("has no broker that is older than the protocol that the cluster was raised to (seed 81000205)", () =>
+    Effect.gen(function* () {
+      const script = yield* Simulation.parse(`simulation seed=81000205
+cluster brokers=1 release=2.8
+topic t0 partitions=1 replicas=1
+client c1
+member m1 client=c1 group=g1 topics=[t0] from=earliest enter=subscribe way=run
+  0.000 down broker=1 for=1s release=3.9
+  5.000 raise release=3.9
+ 10.000 join member=m1 protocol=consumer
+ 15.000 leave member=m1
+ 20.000 down broker=1 for=1s release=4.4
+ 25.000 raise release=4.4
+ 30.000 join member=m1 protocol=consumer
+ 40.000 down broker=1 for=1s release=3.9
+ 50.000 raise release=3.9
+ 60.000 leave member=m1
+ 65.000 join member=m1 protocol=consumer`)
+      assert.deepStrictEqual((yield* Simulation.run(script)).problems, [])
+    })
+  )
+
   it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
     Effect.gen(function* () {
       const script = yield* Simulation.parse(`simulation seed=1
