@@ -48,23 +48,26 @@ export class Senders {
 
   /** A producer that is open, in the process that lives. */
   private service(spec: Script.Producer, process: Process): Effect.Effect<Service, KafkaError> {
-    return Effect.gen({ self: this }, function* () {
-      const open = this.open.get(spec.name)
-      if (open?.process === process) return open.service
-      const kafka = yield* process.kafka
-      const { client: _, name: __, partitioner = "default", ...settings } = spec
-      const scope = yield* Scope.make()
-      const service = yield* this.world.oracle
-        .makeProducer({ ...settings, partitioner: partitioners[partitioner]() })
-        .pipe(Effect.provideContext(kafka), Scope.provide(scope))
-      const made = this.open.get(spec.name)
-      if (made?.process === process) {
-        yield* Scope.close(scope, Exit.void)
-        return made.service
-      }
-      this.open.set(spec.name, { process, scope, service })
-      return service
-    })
+    // Whoever asked may be interrupted at any turn, and leaves none that nobody closes.
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function* () {
+        const open = this.open.get(spec.name)
+        if (open?.process === process) return open.service
+        const kafka = yield* restore(process.kafka)
+        const { client: _, name: __, partitioner = "default", ...settings } = spec
+        const scope = yield* Scope.make()
+        const service = yield* this.world.oracle
+          .makeProducer({ ...settings, partitioner: partitioners[partitioner]() })
+          .pipe(Effect.provideContext(kafka), Scope.provide(scope))
+        const made = this.open.get(spec.name)
+        if (made?.process === process) {
+          yield* Scope.close(scope, Exit.void)
+          return made.service
+        }
+        this.open.set(spec.name, { process, scope, service })
+        return service
+      })
+    )
   }
 
   private entries({ bytes, count, keys, partitions, producer }: Script.StepOf<"send">) {

@@ -51,23 +51,26 @@ export class Transactors {
 
   /** What is open in the process that lives; whoever begins fences others of the same id. */
   private of(spec: Script.Transactor, process: Process): Effect.Effect<Open, KafkaError.KafkaError> {
-    return Effect.gen({ self: this }, function* () {
-      const open = this.open.get(spec.name)
-      if (open?.process === process) return open
-      const kafka = yield* process.kafka
-      const { client: _, name: __, ...settings } = spec
-      const scope = yield* Scope.make()
-      const service = yield* this.world.oracle.makeTransactions(settings).pipe(
-        Effect.provideContext(kafka),
-        Scope.provide(scope),
-        Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, Exit.void)))
-      )
-      const made: Open = { process, scope, service, waiting: 0 }
-      const other = this.open.get(spec.name)
-      if (other?.process === process) yield* this.end(spec, other)
-      this.open.set(spec.name, made)
-      return made
-    })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function* () {
+        const open = this.open.get(spec.name)
+        if (open?.process === process) return open
+        const kafka = yield* restore(process.kafka)
+        const { client: _, name: __, ...settings } = spec
+        const scope = yield* Scope.make()
+        const service = yield* restore(this.world.oracle.makeTransactions(settings)).pipe(
+          Effect.provideContext(kafka),
+          Scope.provide(scope),
+          Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, Exit.void)))
+        )
+        const made: Open = { process, scope, service, waiting: 0 }
+        // Of several that begin at once each ends the one before it, and no other.
+        const other = this.open.get(spec.name)
+        this.open.set(spec.name, made)
+        if (other?.process === process) yield* this.end(spec, other)
+        return made
+      })
+    )
   }
 
   /** What one transaction does, and the records that it was told the places of. */

@@ -75,6 +75,20 @@ member k1 client=c2 group=chain topics=[t0] enter=subscribe from=earliest way=pr
     })
   )
 
+  it.live("of three that begin at once leave nothing (the second was closed by nobody, seed 81000147)", () =>
+    Effect.gen(function* () {
+      const transact = "transact transactor=w1 topics=[t0] times=1 count=1 how=sendAll keys=0 bytes=12"
+      const { problems } = yield* run(`transactor w1 client=c1 transactionalId=x1
+member m1 client=c1 group=g1 topics=[t0] enter=subscribe from=earliest way=run
+  0.000 join member=m1
+ 60.000 freeze client=c1 for=10s timersFirst=true
+ 61.000 ${transact} end=commit
+ 62.000 ${transact} end=commit
+ 63.000 ${transact} end=commit`)
+      assert.deepStrictEqual(problems, [])
+    })
+  )
+
   it.live("are ended by whoever begins under the same id", () =>
     Effect.gen(function* () {
       const { history, problems } = yield* run(`transactor w1 client=c1 transactionalId=x1
