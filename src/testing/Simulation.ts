@@ -173,8 +173,8 @@ const topicsOf = (topics: CheckOptions["topics"], brokers: number): Script["topi
   })
 
 /**
- * Runs a program of one's own over the embedded cluster again and again, while brokers, coordinators and links of it fail:
- * a script for each seed, in a time of its own. The program ends by itself, in time; what `invariants` says then does not
+ * Runs a program of one's own over the embedded cluster again and again, while brokers, coordinators and links of it fail,
+ * its process stands still, and its clock is set: a script for each seed, in a time of its own. The program ends by itself, in time; what `invariants` says then does not
  * hold. Consumers and producers that are made by `Oracle.Oracle` are judged as well. Fails with `Broken` at the first seed,
  * and a script as short as it could be made.
  *

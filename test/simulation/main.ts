@@ -44,13 +44,17 @@ const stop = (code: number): never => {
 const progress = () =>
   `${done} of ${seeds} seeds, ${(done / elapsed()).toFixed(1)} a second, ${(virtual / 3_600_000).toFixed(1)} hours of their time in ${elapsed().toFixed(0)} s`
 
+const nameOf = (seed: number): string => file ?? `seed ${seed}`
+const againBy = (seed: number): string =>
+  file === undefined ? `--seed ${seed}${scenario === undefined ? "" : ` --scenario ${scenario}`}` : `--replay ${file}`
+
 const tell = (told: Extract<Told, { readonly tag: "failed" }>): void => {
   const { problems, seed, shrunk } = told
-  const name = Path.join(tmpdir(), `simulation-${file === undefined ? seed : Path.basename(file)}.txt`)
+  console.log(`!! ${nameOf(seed)}: ${problems.slice(0, 5).join("\n!! ")}`)
+  if (file !== undefined) return
+  const name = Path.join(tmpdir(), `simulation-${seed}.txt`)
   Fs.writeFileSync(name, `${shrunk}\n`)
-  console.log(`!! ${file ?? `seed ${seed}`}: ${problems.slice(0, 5).join("\n!! ")}`)
-  const whole = file ?? `--seed ${seed}${scenario === undefined ? "" : ` --scenario ${scenario}`}`
-  console.log(`\n${shrunk}\n\nagain by: npm run simulate -- --replay ${name} (the whole of it: ${whole})`)
+  console.log(`\n${shrunk}\n\nagain by: npm run simulate -- --replay ${name} (the whole of it: ${againBy(seed)})`)
 }
 
 const worker = (): Promise<void> =>
@@ -68,7 +72,8 @@ const worker = (): Promise<void> =>
       if (failed || next >= from + seeds || elapsed() > seconds) return void (child.disconnect(), resolve())
       seed = next++
       watch = setTimeout(() => {
-        console.log(`!! seed ${seed} is still at work after ${patience} s: npm run simulate -- --seed ${seed}`)
+        const again = `npm run simulate -- ${againBy(seed)}`
+        console.log(`!! ${nameOf(seed)} is still at work after ${patience} s: ${again}`)
         stop(1)
       }, patience * 1000)
       child.send({
@@ -82,7 +87,7 @@ const worker = (): Promise<void> =>
       clearTimeout(watch)
       if (told.tag === "found") {
         failed = true
-        console.log(`!! seed ${told.seed}: ${told.problem}\nmaking it shorter …`)
+        if (file === undefined) console.log(`!! seed ${told.seed}: ${told.problem}\nmaking it shorter …`)
         return
       }
       done++
@@ -95,7 +100,7 @@ const worker = (): Promise<void> =>
     })
     child.on("exit", (code) => {
       if (code === 0 || code === null) return
-      console.log(`!! the process of seed ${seed} ended with ${code}`)
+      console.log(`!! the process of ${nameOf(seed)} ended with ${code}`)
       stop(1)
     })
   })

@@ -151,7 +151,7 @@ const around: ReadonlyArray<Kind> = [
   "setClock"
 ]
 
-/** The script of what happens around a program, which is the process `program`: to its cluster and its network. */
+/** The script of what happens around a program, which is the process `program`: to it, its cluster and its network. */
 export const aroundProgram = (
   seed: number,
   given: { readonly brokers: number; readonly topics: ReadonlyArray<Topic>; readonly groups: ReadonlyArray<string> }
