@@ -30,8 +30,10 @@ const brokerOf = (host: string): number => Number(/\d+$/.exec(host)?.[0] ?? 0)
 
 /** Bytes on their way in one direction: each piece arrives when the ones before it have, and nothing holds it back. */
 class Pipe {
-  private readonly waiting: Array<{ readonly due: number; readonly bytes: Uint8Array }> = []
+  private waiting: Array<{ readonly due: number; readonly bytes: Uint8Array }> = []
   private last = 0
+  /** When the last piece is on its way: one after the other. */
+  private sent = 0
   private isDue = false
   private readonly time: VirtualTime
   private readonly holds: () => boolean
@@ -49,8 +51,10 @@ class Pipe {
     return this.waiting.length === 0
   }
 
-  push(bytes: Uint8Array, takes: number): void {
-    const due = Math.max(this.last, this.time.elapsed + Math.ceil(takes))
+  /** `takes`: how long it is written; `delay`: how long it is on its way. Milliseconds. */
+  push(bytes: Uint8Array, delay: number, takes = 0): void {
+    this.sent = Math.max(this.sent, this.time.elapsed) + takes
+    const due = Math.max(this.last, Math.ceil(this.sent + delay))
     this.last = due
     this.waiting.push({ due, bytes })
     this.flow()
@@ -73,6 +77,13 @@ class Pipe {
       this.arrive(bytes)
     }
     if (this.waiting.length === 0) this.onEmpty?.()
+  }
+
+  /** What is on its way is there: nothing is slow any more. */
+  hurry(): void {
+    this.sent = this.last = this.time.elapsed
+    this.waiting = this.waiting.map(({ bytes }) => ({ due: this.last, bytes }))
+    this.flow()
   }
 
   drop(): void {
@@ -170,7 +181,18 @@ export class Links {
     return () => {
       this.troubles.delete(trouble)
       for (const one of held) one.held--
+      if (trouble.how === "slow") this.hurry(trouble)
       this.flow()
+    }
+  }
+
+  /** What was slow is there, where nothing is slow any more. */
+  private hurry(trouble: Trouble): void {
+    for (const one of Array.from(this.open)) {
+      const { broker, client, down, up } = one
+      if (!concerns(trouble, client, broker) || this.isIn(client, broker, "slow", "delay")) continue
+      up.hurry()
+      down.hurry()
     }
   }
 
@@ -195,7 +217,9 @@ export class Links {
 
   /** Nothing is wrong any more, with any link; what is dead stays so. */
   heal(): void {
+    const over = [...this.troubles].filter(({ how }) => how === "slow")
     this.troubles.clear()
+    for (const trouble of over) this.hurry(trouble)
     this.flow()
   }
 
@@ -215,7 +239,7 @@ export class Links {
       const size = Math.max(1, Math.ceil(rate / 10))
       for (let at = 0; at < bytes.length; at += size) {
         const piece = bytes.subarray(at, at + size)
-        pipe.push(piece, delay + (1000 * (at + piece.length)) / rate)
+        pipe.push(piece, delay, (1000 * piece.length) / rate)
       }
     } else if (this.isIn(client, broker, "bytes")) for (const piece of pieces(bytes)) pipe.push(piece, delay)
     else pipe.push(bytes, delay)

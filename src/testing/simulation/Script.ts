@@ -175,7 +175,7 @@ export const Action = Schema.Literals([
 /**
  * What becomes of bytes between a client and a broker, where each left out is all of them: `cut` holds them back in both
  * directions, `up` and `down` in one, and they arrive when it is over, as TCP sends them again; `dead` loses what passes
- * on the connections that are open, for good; `delay` and `slow` (bytes a second) hold them up; `bytes` gives them
+ * on the connections that are open, for good; `delay` and `slow` (bytes a second, of each connection) hold them up; `bytes` gives them
  * piecemeal; `refuse` lets nobody in; `reset` ends what is open. `duplicate` holds back, in both directions, what passes on
  * the connections that are open: whoever gives one up has another beside it, and what was held arrives when it is over.
  */
