@@ -350,10 +350,29 @@ export class Members {
     return this.ask(member, place, (consumer) =>
       back === undefined
         ? consumer.seek(place, "earliest")
-        : Effect.flatMap(consumer.position(place), (position) =>
-            consumer.seek(place, Offset.at(Math.max(0, position - back)))
-          )
+        : Effect.gen({ self: this }, function* () {
+            const from = yield* this.unhandled(this.specs.get(member)!, place, yield* consumer.position(place))
+            yield* consumer.seek(place, Offset.at(Math.max(0, from - back)))
+          })
     )
+  }
+
+  /** The first record below a position that is not handled yet: `run` holds what lies between, and a seek drops it. */
+  private unhandled(spec: Script.Member, place: TopicPartition, position: number): Effect.Effect<number> {
+    const { broker, timeline } = this.world
+    const { partition, topic } = place
+    return Effect.gen({ self: this }, function* () {
+      const committed = (yield* broker.committed(spec.group ?? "")).find(
+        (one) => one.topic === topic && one.partition === partition
+      )
+      const begins = committed?.offset ?? (spec.from === "earliest" ? 0 : position)
+      const log = yield* Effect.orDie(broker.log(this.world.topic(topic), partition))
+      const first = log.find(
+        ({ offset, value }) =>
+          offset >= begins && !timeline.hasHandled(readerOf(spec), topic, partition, value.split(" ", 1)[0]!)
+      )
+      return Math.min(position, first?.offset ?? position)
+    })
   }
 
   commit({ back, member, partition, topic }: Script.StepOf<"commit">): Effect.Effect<void> {

@@ -221,6 +221,27 @@ member m1 client=c1 group=g1 topics=[t0] from=earliest enter=subscribe way=run
     })
   )
 
+  it.live(
+    "seeks back from what is handled, not from what a run has in its hands (it was told as lost, seed 83000174)",
+    () =>
+      Effect.gen(function* () {
+        const script = yield* Simulation.parse(`simulation seed=83000174
+cluster brokers=1
+topic t0 partitions=1 replicas=1
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest way=run handles=300ms
+  5.000 join member=m1
+ 40.000 send producer=p1 topic=t0 count=100 how=sendAll keys=5 bytes=12
+ 55.000 seek member=m1 topic=t0 partition=0 back=8`)
+        const { history, problems } = yield* Simulation.run(script)
+        assert.deepStrictEqual(problems, [])
+        const [sought] = history.flatMap((event) => (event._tag === "Seek" ? [event.offset] : []))
+        assert.isBelow(sought!, 50)
+      })
+  )
+
   it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
     Effect.gen(function* () {
       const script = yield* Simulation.parse(`simulation seed=1
