@@ -6,6 +6,7 @@ import * as CreateAcls from "../../src/protocol/messages/CreateAcls.ts"
 import * as DescribeProducers from "../../src/protocol/messages/DescribeProducers.ts"
 import * as DescribeTransactions from "../../src/protocol/messages/DescribeTransactions.ts"
 import * as EndTxn from "../../src/protocol/messages/EndTxn.ts"
+import * as Fetch from "../../src/protocol/messages/Fetch.ts"
 import * as FindCoordinator from "../../src/protocol/messages/FindCoordinator.ts"
 import * as ListTransactions from "../../src/protocol/messages/ListTransactions.ts"
 import * as WriteTxnMarkers from "../../src/protocol/messages/WriteTxnMarkers.ts"
@@ -84,6 +85,35 @@ for (const age of ["v1", "v2"] as const) {
         yield* broker.awaitTransaction("a", "CompleteCommit")
         const { endOffset, lastStableOffset } = yield* partitionOf(broker)
         assert.deepStrictEqual([endOffset, lastStableOffset], [2, 2])
+      })
+    )
+
+    it.effect("of which the first records are gone is stable nowhere but where the log begins (seed 81000428)", () =>
+      Effect.gen(function* () {
+        const { at, broker, producer } = yield* start(age)
+        yield* begin(producer)
+        yield* producer.produce(0, ["a", "b", "c", "d"])
+        yield* broker.trim("t", 0, 2)
+        const { highWatermark, lastStableOffset, startOffset } = yield* partitionOf(broker)
+        assert.deepStrictEqual([startOffset, lastStableOffset, highWatermark], [2, 2, 4])
+        const read = (fetchOffset: number, isolationLevel: 0 | 1) =>
+          Effect.gen(function* () {
+            const partition = { partition: 0, fetchOffset, partitionMaxBytes: 1000 }
+            const { responses } = yield* (yield* at(1)).send(Fetch, 4, {
+              maxWaitMs: 0,
+              minBytes: 0,
+              maxBytes: 1000,
+              isolationLevel,
+              topics: [{ topic: "t", partitions: [partition] }]
+            })
+            const { errorCode, records } = responses[0]!.partitions[0]!
+            return [errorCode, records?.length === 0 ? "nothing" : "records"]
+          })
+        assert.deepStrictEqual(yield* read(2, 1), [0, "nothing"])
+        assert.deepStrictEqual(yield* read(2, 0), [0, "records"])
+        assert.strictEqual(yield* producer.end(false), 0)
+        yield* broker.awaitTransaction("a", "CompleteAbort")
+        assert.strictEqual((yield* partitionOf(broker)).lastStableOffset, 5)
       })
     )
 

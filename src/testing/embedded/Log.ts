@@ -124,21 +124,21 @@ export class Log {
   }
 
   /**
-   * Bytes from the entry that holds `offset`, below the offset `end`, cut at `maxBytes` (in the middle of an entry,
-   * as real brokers cut). `whole` makes the first entry come whole, however large it is (KIP-74).
+   * Bytes from the entry that holds `offset`, of entries that lie below the offset `end`, cut at `maxBytes` (in the middle
+   * of an entry, as real brokers cut). `whole` makes the first entry come whole, however large it is (KIP-74).
    */
   read(offset: number, end: number, maxBytes: number, whole: boolean): Uint8Array {
     let i = this.indexOf(offset)
     const first = this.entries[i]
-    if (first === undefined || first.baseOffset >= end) return empty
+    if (first === undefined || first.lastOffset >= end) return empty
     const limit = whole ? Math.max(maxBytes, first.size) : maxBytes
     const parts: Array<Uint8Array> = []
     let size = 0
     let next: Entry | undefined = first
-    while (next !== undefined && next.baseOffset < end && size < limit) {
+    while (next !== undefined && next.lastOffset < end && size < limit) {
       const { at, segment }: Entry = next
       let to = at
-      while (next?.segment === segment && next.baseOffset < end && size + to - at < limit) {
+      while (next?.segment === segment && next.lastOffset < end && size + to - at < limit) {
         to = next.at + next.size
         next = this.entries[++i]
       }
@@ -160,7 +160,7 @@ export class Log {
     let total = 0
     for (let i = this.indexOf(offset); i < this.entries.length && total < enough; i++) {
       const entry = this.entries[i]!
-      if (entry.baseOffset >= end) break
+      if (entry.lastOffset >= end) break
       total += entry.size
     }
     return total

@@ -39,10 +39,10 @@ export class EmbeddedPartition {
     return this.held.get(node) ?? this.log.endOffset
   }
 
-  /** Below it every transaction has ended. */
+  /** Below it every transaction has ended. It is none that is gone, though records of an open one are. */
   get lastStableOffset(): number {
-    const unstable = this.log.producers.firstUnstable(this.highWatermark)
-    return unstable === undefined ? this.highWatermark : Math.min(unstable, this.highWatermark)
+    const unstable = this.log.producers.firstUnstable(this.highWatermark) ?? this.highWatermark
+    return Math.min(Math.max(unstable, this.log.startOffset), this.highWatermark)
   }
 
   /** Calls `run` whenever the log, the watermark or the leader changes; gives what ends that. */
