@@ -15,6 +15,7 @@ import { Handlers, isChain, readerOf } from "./Handlers.ts"
 import type { Process } from "./Process.ts"
 import * as Reading from "./Reading.ts"
 import type * as Script from "./Script.ts"
+import { nameOf } from "./Senders.ts"
 import type { World } from "./World.ts"
 
 /** A consumer in one of its lives. */
@@ -368,8 +369,7 @@ export class Members {
       const begins = committed?.offset ?? (spec.from === "earliest" ? 0 : position)
       const log = yield* Effect.orDie(broker.log(this.world.topic(topic), partition))
       const first = log.find(
-        ({ offset, value }) =>
-          offset >= begins && !timeline.hasHandled(readerOf(spec), topic, partition, value.split(" ", 1)[0]!)
+        ({ offset, value }) => offset >= begins && !timeline.hasHandled(readerOf(spec), topic, partition, nameOf(value))
       )
       return Math.min(position, first?.offset ?? position)
     })
@@ -392,8 +392,7 @@ export class Members {
   private waive(reader: string, { partition, topic }: TopicPartition, below: number): Effect.Effect<void> {
     return Effect.map(Effect.orDie(this.world.broker.log(this.world.topic(topic), partition)), (log) => {
       for (const { offset, value } of log)
-        if (offset < below)
-          this.world.timeline.handle(reader, topic, partition, value.split(" ", 1)[0]!, this.world.now)
+        if (offset < below) this.world.timeline.handle(reader, topic, partition, nameOf(value), this.world.now)
     })
   }
 }
