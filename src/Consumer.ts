@@ -238,7 +238,10 @@ export interface Consumer<out A> {
     ReadonlyArray<TopicPartition & { readonly offset: number; readonly metadata: string }>,
     KafkaError.KafkaError
   >
-  /** The next offset that will be delivered. Waits for the first assignment; fails with `NotOwned`. */
+  /**
+   * The next offset that will be delivered: behind what `run`, or who reads the stream, has in its hands, done or not (what
+   * is done is `committed`). Waits for the first assignment; fails with `NotOwned`.
+   */
   readonly position: (partition: TopicPartition) => Effect.Effect<number, KafkaError.KafkaError>
   /**
    * The next offset of each partition that is ours; of a bounded read that is through, where it ended: another consumer
