@@ -131,6 +131,8 @@ export class Partition {
   /** What is delivered now is marked by it. */
   private origin: EpochOrigin | undefined = undefined
   private failure: Effect.Effect<never, KafkaError.KafkaError> | undefined = undefined
+  /** A record behind which the position is already, while it is passed over. */
+  private passing: number | undefined = undefined
   /** The record at which decoding stopped: the first of the slot. */
   private undecodable: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined = undefined
   readonly epochs = new LeaderEpochs()
@@ -153,6 +155,11 @@ export class Partition {
 
   get place(): TopicPartition.TopicPartition {
     return { topic: this.topic, partition: this.partition }
+  }
+
+  /** The next offset after all that is delivered or passed over; undefined while the start is being found out. */
+  get reached(): number | undefined {
+    return this.position === undefined ? undefined : (this.passing ?? this.position)
   }
 
   get turn(): LoopTurn {
@@ -197,6 +204,7 @@ export class Partition {
       this.scope = scope
       this.pump = new PartitionPump(reader, scope, this.sink)
       this.position = start
+      this.passing = undefined
       this.start = start
       this.isCaughtUp = false
       // Where the same topic is there again, what was delivered of it is at work still.
@@ -301,13 +309,17 @@ export class Partition {
     const { slot } = this
     const next = raw.offset + 1
     // Tried again after a failure, it is in flight already.
-    if (this.position === raw.offset) this.moveTo([raw], next)
+    if (this.position === raw.offset) {
+      this.moveTo([raw], next)
+      this.passing = raw.offset
+    }
     const passed = Effect.onInterrupt(allowed(raw, error), () =>
       Effect.sync(() => {
         if (this.slot === slot) this.offerAgain()
       })
     )
     return Effect.map(passed, () => {
+      if (this.passing === raw.offset) this.passing = undefined
       if (this.tracker?.done(raw.offset) === true) this.marked(1, raw.offset)
       if (this.status !== "open" || this.slot !== slot || slot === undefined) return undefined
       this.undecodable = undefined
@@ -394,6 +406,7 @@ export class Partition {
 
   private goOn(offset: number): void {
     this.drop()
+    this.passing = undefined
     this.position = this.movedTo = offset
     this.committed = offset
     this.byHand = this.beginning = undefined

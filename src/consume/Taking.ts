@@ -254,11 +254,10 @@ export const make = (engine: Engine): Taking => {
           keeper: engine.groupOffsets,
           group: settings.group!,
           as: { ...(engine.member?.identity() ?? anonymous), isCurrent },
-          commits: [...list, ...others].map((partition) => ({
-            ...partition.place,
-            offset: partition.position!,
-            leaderEpoch: partition.epochs.before(partition.position!)
-          }))
+          commits: [...list, ...others].map((partition) => {
+            const offset = partition.reached!
+            return { ...partition.place, offset, leaderEpoch: partition.epochs.before(offset) }
+          })
         }
       },
       worker: (fiber) => {
