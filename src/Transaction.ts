@@ -331,9 +331,8 @@ export const make = Effect.fnUntraced(function* (
   /** By our own clock, too: whoever stood still for longer than his session goes no further. */
   const owned = (batch: Taking.Batch | undefined) =>
     Effect.suspend(() => {
-      if (batch === undefined || batch.isCurrent()) return Effect.void
-      const { group, commits } = batch.offsets()
-      return Effect.fail(KafkaError.make({ _tag: "NotOwned", ...commits[0]!, group }))
+      const error = batch?.lost()
+      return error === undefined ? Effect.void : Effect.fail(error)
     })
 
   /** In its turn, and observed. */

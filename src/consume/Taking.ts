@@ -17,6 +17,7 @@ import * as KafkaError from "../KafkaError.ts"
 import { anonymous } from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Partition } from "./AssignedPartition.ts"
+import { notOwned } from "./Committer.ts"
 import type { AnyRecord } from "./ConsumerRecord.ts"
 import type { Engine } from "./Engine.ts"
 
@@ -36,7 +37,9 @@ export interface Batch {
   readonly records: ReadonlyArray<AnyRecord>
   /** What is to be committed with them now. */
   readonly offsets: () => Offsets
-  /** Whether all of it is ours still, where it was: also by our own clock. */
+  /** What of it is not ours any more, where it was, as the failure with `NotOwned`: also by our own clock. */
+  readonly lost: () => KafkaError.KafkaError | undefined
+  /** Whether nothing is. */
   readonly isCurrent: () => boolean
   /** Completes when it has to be given up: one of its partitions is lost, or has to be given back by now. */
   readonly overdue: Effect.Effect<void>
@@ -220,12 +223,16 @@ export const make = (engine: Engine): Taking => {
 
   const batchOf = (records: ReadonlyArray<AnyRecord>, taken: ReadonlyMap<Partition, number>): Batch => {
     const list = [...taken.keys()]
-    const isCurrent = () =>
-      (engine.member?.isAlive?.() ?? true) &&
-      list.every(
-        (partition) =>
-          partition.status !== "ended" && partition.epoch === taken.get(partition) && mayBeCommitted(partition)
-      )
+    /** Those whose offsets go with it, each as it was then. */
+    let parts: ReadonlyMap<Partition, number> = taken
+    const isAsItWas = (partition: Partition) =>
+      partition.status !== "ended" && partition.epoch === parts.get(partition) && mayBeCommitted(partition)
+    const lost = () => {
+      const isAlive = engine.member?.isAlive?.() ?? true
+      const one = isAlive ? [...parts.keys()].find((partition) => !isAsItWas(partition)) : list[0]
+      return one === undefined ? undefined : notOwned(one, settings.group!)
+    }
+    const isCurrent = () => lost() === undefined
     const overdue = Effect.raceAllFirst(
       list.map((partition) =>
         Effect.andThen(
@@ -238,6 +245,7 @@ export const make = (engine: Engine): Taking => {
     )
     const batch: Batch = {
       records,
+      lost,
       isCurrent,
       overdue,
       offsets: () => {
@@ -250,11 +258,12 @@ export const make = (engine: Engine): Taking => {
             engine.committer.isBehind(partition) &&
             mayBeCommitted(partition)
         )
+        parts = new Map([...taken, ...others.map((partition) => [partition, partition.epoch] as const)])
         return {
           keeper: engine.groupOffsets,
           group: settings.group!,
           as: { ...(engine.member?.identity() ?? anonymous), isCurrent },
-          commits: [...list, ...others].map((partition) => {
+          commits: [...parts.keys()].map((partition) => {
             const offset = partition.reached!
             return { ...partition.place, offset, leaderEpoch: partition.epochs.before(offset) }
           })
@@ -268,7 +277,7 @@ export const make = (engine: Engine): Taking => {
         Effect.map(Clock.Clock, (clock) => {
           for (const { leaderEpoch, offset, ...place } of commits) {
             const partition = engine.partitions.get(TopicPartition.key(place))
-            if (partition === undefined || (taken.has(partition) && taken.get(partition) !== partition.epoch)) continue
+            if (partition === undefined || parts.get(partition) !== partition.epoch) continue
             partition.committed = Math.max(partition.committed, offset)
             partition.stands = { offset, leaderEpoch: leaderEpoch ?? -1, metadata: "" }
             partition.committedAt = clock.currentTimeMillisUnsafe()

@@ -1,15 +1,16 @@
-/** Which offsets go with a batch of `process`: of nothing that was not handled. */
+/** Which offsets go with a batch of `process`: of nothing that was not handled, and of no other topic of that name. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Schema } from "effect"
-import { Consumer, KafkaError, Producer, Topic, Transaction } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
-import { advanceUntil, bill, layerOf, orders, read } from "./Helpers.ts"
+import { Deferred, Effect, Exit, Fiber, Schedule, Schema } from "effect"
+import { Cluster, Consumer, KafkaError, Producer, Topic, Transaction } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { advanceUntil, allCommitted, bill, fill, layerOf, orders, ran, read, values } from "./Helpers.ts"
 
+const extra = Topic.make("extra", { key: orders.key, value: orders.value })
 const numbers = Topic.make("orders", { key: orders.key, value: Schema.FiniteFromString })
 const billed = (records: ReadonlyArray<{ readonly value: number }>) =>
   bill(records.map(({ value }) => ({ value: `${value}` })))
 
-const put = (topic: typeof orders, ...list: ReadonlyArray<string>) =>
+const put = (topic: typeof orders | typeof extra, ...list: ReadonlyArray<string>) =>
   Effect.flatMap(Producer.Producer, (producer) =>
     advanceUntil(
       producer.sendAll(
@@ -67,6 +68,75 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       yield* advanceUntil(Deferred.await(isBegun))
       yield* advanceUntil(Effect.sleep("10 seconds"))
       assert.strictEqual(yield* committedOf("orders"), 2)
+    }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
+  )
+
+  it.effect("not of another topic that is made again while they are tried (its first records were passed over)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.createTopic({ name: extra, partitions: 1 })
+      yield* advanceUntil(fill(0, 10))
+      yield* put(extra, "10", "11")
+      const both = advanceUntil(Consumer.assign({ topics: [orders, extra], group: "g", from: "earliest" }))
+      const consumer = yield* both
+      const first = yield* Effect.forkScoped(Transaction.process(consumer, bill))
+      yield* advanceUntil(broker.awaitCommitted("g", { topic: extra, partition: 0, offset: 2 }))
+      yield* ran(Effect.andThen(put(extra, "x"), Effect.fail("no")))
+      const isBehind = Effect.orDie(consumer.positions).pipe(
+        Effect.filterOrFail((all) => all.some(({ offset, topic }) => topic === extra.name && offset === 4)),
+        Effect.retry(Schedule.spaced("100 millis"))
+      )
+      yield* advanceUntil(isBehind)
+      const fault = yield* broker.inject(Fault.on("TxnOffsetCommit").error(14))
+      yield* advanceUntil(Effect.andThen(fill(12, 14), fault.await))
+      yield* broker.deleteTopic("extra")
+      yield* advanceUntil(Effect.sleep("5 seconds"))
+      yield* broker.createTopic({ name: extra, partitions: 1 })
+      yield* advanceUntil(Effect.sleep("5 seconds"))
+      yield* fault.remove
+      yield* allCommitted(6)
+      assert.notStrictEqual(yield* committedOf("extra"), 4)
+      yield* advanceUntil(Fiber.interrupt(first))
+      yield* put(extra, "14", "15", "16", "17", "18")
+      yield* Effect.forkScoped(Transaction.process(yield* both, bill))
+      yield* advanceUntil(broker.awaitCommitted("g", { topic: extra, partition: 0, offset: 5 }))
+      assert.deepStrictEqual(yield* read(), values(19))
+    }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
+  )
+
+  it.effect("not of a topic that is told as gone, and made again just then (its first records were passed over)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cluster = yield* Cluster.Cluster
+      yield* advanceUntil(fill(0, 10))
+      const consumer = yield* advanceUntil(Consumer.assign({ topic: orders, group: "g", from: "earliest" }))
+      const isMade = yield* Deferred.make<void>()
+      const lags = Fault.on("Metadata", { topic: orders }).error(3)
+      const remade = Effect.gen(function* () {
+        yield* broker.deleteTopic("orders")
+        const fault = yield* broker.inject(lags)
+        yield* cluster.topics(["orders"], { unready: true })
+        yield* broker.createTopic({ name: "orders", partitions: 2 })
+        yield* Effect.forkScoped(Effect.andThen(Effect.sleep("300 millis"), fault.remove))
+        yield* Deferred.succeed(isMade, undefined)
+      })
+      const handle = (records: ReadonlyArray<{ readonly value: string }>) =>
+        Effect.andThen(
+          bill(records),
+          Effect.flatMap(Deferred.isDone(isMade), (isDone) => (isDone ? Effect.void : remade))
+        )
+      yield* Effect.forkScoped(Transaction.process(consumer, handle))
+      yield* advanceUntil(Deferred.await(isMade))
+      yield* advanceUntil(Effect.sleep("200 millis"))
+      assert.strictEqual((yield* committedOf("orders")) ?? 0, 0)
+      yield* advanceUntil(Effect.sleep("5 seconds"))
+      yield* advanceUntil(fill(10, 30))
+      yield* allCommitted(10)
+      const fresh = (yield* read()).filter((value) => Number(value) >= 10)
+      assert.deepStrictEqual(
+        fresh,
+        values(30).filter((value) => Number(value) >= 10)
+      )
     }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
   )
 })
