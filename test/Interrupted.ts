@@ -4,12 +4,14 @@ import { KafkaTest } from "samsa/testing"
 
 /**
  * Runs it in a fiber that stands still before its n-th step; `goOn` has it take that, and is undefined where it has fewer.
- * With `fibers: "all"` the steps of those that it begins are counted, too. Moves the TestClock.
+ * With `fibers: "all"` the steps of those that it begins are counted, too; those before `since` are not. Moves the
+ * TestClock.
  */
 export const standingAt = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   step: number,
-  fibers: "its own" | "all" = "its own"
+  fibers: "its own" | "all" = "its own",
+  since: () => boolean = () => true
 ) =>
   Effect.gen(function* () {
     const base = new Scheduler.MixedScheduler()
@@ -23,7 +25,7 @@ export const standingAt = <A, E, R>(
       executionMode: "async",
       shouldYield: (fiber) => {
         id ??= fiber.id
-        const counts = !over && steps < step && (fibers === "all" || fiber.id === id)
+        const counts = !over && steps < step && since() && (fibers === "all" || fiber.id === id)
         return counts ? ++steps === step : base.shouldYield(fiber)
       },
       makeDispatcher: () => {

@@ -239,8 +239,15 @@ export class Partition {
     return this.close
   })
 
-  /** The array that waits, or a part of it (`limit` records at most), decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
-  deliver(limit = Infinity): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
+  /**
+   * The array that waits, or a part of it (`limit` records at most), decoded and delivered; undefined where there is none
+   * any more. Fails where it cannot be decoded. `took` has it in the step in which it is delivered, whoever is interrupted
+   * right after that.
+   */
+  deliver(
+    limit = Infinity,
+    took?: (records: ReadonlyArray<AnyRecord>) => void
+  ): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
     this.isOffered = false
     this.leftBehind = 0
     if (this.undecodable !== undefined) return this.passOver(this.undecodable)
@@ -255,6 +262,12 @@ export class Partition {
     this.decoding = true
     if (this.origin?.epoch !== this.epoch) this.origin = new EpochOrigin(this)
     const decoded = Decode.array(this.origin, part, this.decoder)
+    const given = (records: ReadonlyArray<AnyRecord>) => {
+      this.deliveredFrom = part[0]!.offset
+      took?.(records)
+      this.host.delivered(this, records.length === part.length ? part : part.slice(0, records.length))
+      return Effect.succeed(records)
+    }
     const settle = ({ failure, records }: Decode.Decoded) => {
       // It is at another position, or to be opened anew.
       if (this.status !== "open" || this.slot !== slot) return nothing
@@ -265,10 +278,8 @@ export class Partition {
         this.undecodable = failure
         this.moveTo(records, failure.raw.offset)
         if (records.length === 0) return this.passOver(failure)
-        this.deliveredFrom = part[0]!.offset
         this.host.ready(this)
-        this.host.delivered(this, part.slice(0, records.length))
-        return Effect.succeed(records)
+        return given(records)
       }
       const next = isLast ? this.bound.cut(fetched.nextOffset) : fetched.records[end]!.offset
       this.moveTo(records, next)
@@ -277,10 +288,7 @@ export class Partition {
         this.slot = { fetched, from: end }
         this.host.ready(this)
       }
-      if (records.length === 0) return nothing
-      this.deliveredFrom = part[0]!.offset
-      this.host.delivered(this, part)
-      return Effect.succeed(records)
+      return records.length === 0 ? nothing : given(records)
     }
     if (!Effect.isEffect(decoded)) return settle(decoded)
     const undone = () => {

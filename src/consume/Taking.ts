@@ -150,17 +150,16 @@ export const make = (engine: Engine): Taking => {
   const one = (limit: number, taken: Map<Partition, number>, records: Array<AnyRecord>) =>
     reading.merged
       .take((partition) => {
-        // In one step with what is delivered: whoever is interrupted right after it has it in his hands.
         held = [...new Set([...taken.keys(), partition])]
-        return Effect.map(
-          Effect.tapError(partition.deliver(limit), () => Effect.sync(() => reading.ready(partition))),
-          (array) => {
-            if (array === undefined || array.length === 0) return true
-            if (!taken.has(partition)) taken.set(partition, partition.epoch)
-            partition.isAtWork = true
-            for (const record of array) records.push(record)
-            return true
-          }
+        const took = (array: ReadonlyArray<AnyRecord>) => {
+          if (!taken.has(partition)) taken.set(partition, partition.epoch)
+          partition.isAtWork = true
+          for (const record of array) records.push(record)
+        }
+        // In one step with what is delivered: whoever is interrupted right after it has it in his hands.
+        return partition.deliver(limit, took).pipe(
+          Effect.onError(() => Effect.sync(() => reading.ready(partition))),
+          Effect.as(true)
         )
       })
       .pipe(Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(false) : Effect.fail(error))))

@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Schedule, Schema } from "effect"
 import { Cluster, Consumer, KafkaError, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { advanceUntil, allCommitted, bill, fill, layerOf, orders, ran, read, values } from "./Helpers.ts"
+import { standingAt } from "../Interrupted.ts"
+import { advanceUntil, allCommitted, bill, fill, layerOf, orders, ran, read, subscribed, values } from "./Helpers.ts"
 
 const extra = Topic.make("extra", { key: orders.key, value: orders.value })
 const numbers = Topic.make("orders", { key: orders.key, value: Schema.FiniteFromString })
@@ -12,11 +13,9 @@ const billed = (records: ReadonlyArray<{ readonly value: number }>) =>
 
 const put = (topic: typeof orders | typeof extra, ...list: ReadonlyArray<string>) =>
   Effect.flatMap(Producer.Producer, (producer) =>
-    advanceUntil(
-      producer.sendAll(
-        topic,
-        list.map((value) => ({ value, partition: 0 }))
-      )
+    producer.sendAll(
+      topic,
+      list.map((value) => ({ value, partition: 0 }))
     )
   )
 
@@ -41,7 +40,7 @@ const reading = (onUndecodable: (n: number) => Effect.Effect<unknown, KafkaError
 describe.each([1, 2] as const)("with transactions of version %s", (version) => {
   it.effect("not of a record whose dead letter has failed (it was passed over, and read by nobody)", () =>
     Effect.gen(function* () {
-      yield* put(orders, "0", "1", "x", "3")
+      yield* advanceUntil(put(orders, "0", "1", "x", "3"))
       const letters: Array<number> = []
       const consumer = yield* reading((n) =>
         n === 1
@@ -62,9 +61,9 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       const isBegun = yield* Deferred.make<void>()
       const consumer = yield* reading(() => Effect.andThen(Deferred.succeed(isBegun, undefined), Effect.never))
       yield* Effect.forkScoped(Transaction.process(consumer, billed, { maxTime: "10 seconds" }))
-      yield* put(orders, "0", "1")
+      yield* advanceUntil(put(orders, "0", "1"))
       yield* advanceUntil(Effect.sleep("1 second"))
-      yield* put(orders, "x")
+      yield* advanceUntil(put(orders, "x"))
       yield* advanceUntil(Deferred.await(isBegun))
       yield* advanceUntil(Effect.sleep("10 seconds"))
       assert.strictEqual(yield* committedOf("orders"), 2)
@@ -76,7 +75,7 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.createTopic({ name: extra, partitions: 1 })
       yield* advanceUntil(fill(0, 10))
-      yield* put(extra, "10", "11")
+      yield* advanceUntil(put(extra, "10", "11"))
       const both = advanceUntil(Consumer.assign({ topics: [orders, extra], group: "g", from: "earliest" }))
       const consumer = yield* both
       const first = yield* Effect.forkScoped(Transaction.process(consumer, bill))
@@ -97,7 +96,7 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       yield* allCommitted(6)
       assert.notStrictEqual(yield* committedOf("extra"), 4)
       yield* advanceUntil(Fiber.interrupt(first))
-      yield* put(extra, "14", "15", "16", "17", "18")
+      yield* advanceUntil(put(extra, "14", "15", "16", "17", "18"))
       yield* Effect.forkScoped(Transaction.process(yield* both, bill))
       yield* advanceUntil(broker.awaitCommitted("g", { topic: extra, partition: 0, offset: 5 }))
       assert.deepStrictEqual(yield* read(), values(19))
@@ -140,3 +139,38 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
   )
 })
+
+it.effect("are past no record that comes as the time of a batch is over, at any step (it was in no batch)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const consumer = yield* advanceUntil(subscribed())
+    let count = 0
+    for (let step = 1; step <= 12; step++) {
+      const first = count
+      count += 2
+      let isSent = false
+      const sent = Effect.sleep("1 second").pipe(
+        Effect.andThen(put(orders, `${first}`)),
+        Effect.andThen(Effect.sleep("1 second")),
+        Effect.andThen(
+          Effect.suspend(() => {
+            isSent = true
+            return put(orders, `${first + 1}`)
+          })
+        )
+      )
+      yield* Effect.forkScoped(sent)
+      const isThrough = broker.awaitCommitted("g", { topic: orders, partition: 0, offset: count })
+      const processed = Effect.raceFirst(
+        Transaction.process(consumer, bill, { maxRecords: 2, maxTime: "5 seconds" }),
+        isThrough
+      )
+      const { fiber, goOn } = yield* standingAt(processed, step, "all", () => isSent)
+      yield* advanceUntil(Effect.sleep("5 seconds"))
+      assert.isDefined(goOn)
+      goOn!()
+      yield* advanceUntil(Fiber.join(fiber))
+    }
+    assert.deepStrictEqual(yield* read(), values(count))
+  }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
+)
