@@ -95,8 +95,8 @@ export const make = (
   goesOn: (as: GroupOffsets.Identity, code: number) => boolean,
   owned: () => Iterable<Partition>,
   isCurrent: Committer["isCurrent"],
-  /** Whether offsets are committed in transactions: then marks are not committed here. */
-  isApart: () => boolean
+  /** Whether its offsets are committed in transactions: then none is committed here. */
+  isApart: (partition: Partition) => boolean
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
   const marks = new Marks(settings.every)
@@ -124,7 +124,9 @@ export const make = (
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
       // While it was tried again the name may have become another topic's.
-      left = left.filter(([partition]) => partition.status !== "ended" && (byHand || isCurrent(partition)))
+      left = left.filter(
+        ([partition]) => partition.status !== "ended" && (byHand || (isCurrent(partition) && !isApart(partition)))
+      )
       if (left.length === 0) return
       if (!isAlive()) return yield* notOwned(left[0]![0], settings.group)
       const list = left
@@ -218,10 +220,9 @@ export const make = (
 
   const flush = (partitions: Iterable<Partition>, within = whole) =>
     inTurn(within, (left) => {
-      if (isApart()) return Effect.void
       const commits: Array<Entry> = []
       for (const partition of partitions) {
-        if (!isBehind(partition) || !isCurrent(partition)) continue
+        if (isApart(partition) || !isBehind(partition) || !isCurrent(partition)) continue
         const offset = partition.tracker!.watermark
         commits.push([partition, { ...placeOf(partition), offset, leaderEpoch: partition.epochs.before(offset) }])
       }
@@ -234,8 +235,9 @@ export const make = (
       Effect.gen(function* () {
         const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
         const commits: Array<Entry> = []
-        for (const partition of isApart() ? [] : partitions) {
+        for (const partition of partitions) {
           const { committed, committedAt, stands } = partition
+          if (isApart(partition)) continue
           if (partition.status !== "open" || committed < 0 || stands === undefined || !isCurrent(partition)) continue
           if (committedAt !== undefined && now - committedAt < renewAfter) continue
           // Only what the group has: without a commit there is nothing to renew.

@@ -374,6 +374,7 @@ export const make = (engine: Engine) => {
     }),
     groupMetadata: Effect.map(group, (id) => {
       const { generation, instanceId, memberId } = engine.member?.identity() ?? GroupOffsets.anonymous
+      engine.reading.isForTransactions = true
       return { group: id, memberId, generation, instanceId }
     }),
     stop: engine.stop,

@@ -163,7 +163,7 @@ export const make = Effect.fnUntraced(function* (
       const id = cluster.known(topic)?.id
       return topicId === undefined || id === undefined ? !isOrphan : topicId === id
     },
-    () => reading.mode === "transactions"
+    (partition) => reading.isApart(partition)
   )
 
   const { cure, open, opensNone, replaced, watch } = Opening.make({

@@ -23,6 +23,8 @@ export class Reading {
   readonly assignments = new Mailbox<Partition>()
   private readonly partitions: ReadonlyMap<string, Partition>
   mode: Mode | undefined = undefined
+  /** It was asked as whom its offsets are committed in transactions. */
+  isForTransactions = false
   private streamIsRead = false
   /**
    * The stream was read to the end that we have put to it, by a fiber that only hands it on, as within `Stream.merge`: what
@@ -158,6 +160,11 @@ export class Reading {
     if (this.mode === "stream") return !this.streamIsRead || !(partition.inFlight > 0 || this.isBehind(partition))
     if (partition.isAtWork || partition.reading === "yes") return false
     return partition.reading !== "through" || partition.inFlight === 0 || !this.everMarked()
+  }
+
+  /** Whether its offsets are committed in transactions, or may be, of what is delivered. */
+  isApart({ inFlight }: Partition): boolean {
+    return this.mode === "transactions" || (inFlight > 0 && this.isForTransactions && !this.everMarked())
   }
 
   /** Whether whoever reads it waits for more. */

@@ -1,6 +1,6 @@
 /** Which offsets go with a batch of `process`: of nothing that was not handled, and of no other topic of that name. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Schedule, Schema } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Stream } from "effect"
 import { Cluster, Consumer, KafkaError, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { standingAt } from "../Interrupted.ts"
@@ -172,5 +172,52 @@ it.effect("are past no record that comes as the time of a batch is over, at any 
       yield* advanceUntil(Fiber.join(fiber))
     }
     assert.deepStrictEqual(yield* read(), values(count))
+  }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
+)
+
+/** Bills each record of a stream in a transaction, with its offset by hand. */
+const byHand = (consumer: Effect.Success<ReturnType<typeof subscribed>>) =>
+  Stream.runForEach(consumer.stream, (record) =>
+    Transaction.run(
+      Effect.gen(function* () {
+        const transaction = yield* Transaction.Transaction
+        const { offset, partition } = record
+        yield* bill([record])
+        yield* transaction.commitOffsets(yield* consumer.groupMetadata, [
+          { topic: "orders", partition, offset: offset + 1 }
+        ])
+      })
+    )
+  )
+
+it.effect("that are by hand in transactions stand: what was before is not committed again, nor a gap before them", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const first = yield* Effect.forkChild(Effect.scoped(Effect.flatMap(subscribed(), byHand)))
+    yield* advanceUntil(put(orders, "0"))
+    yield* advanceUntil(broker.awaitCommitted("g", { topic: orders, partition: 0, offset: 1 }))
+    yield* advanceUntil(Fiber.interrupt(first))
+    // Where the next one begins there are a record that is aborted, and its marker.
+    yield* ran(
+      Effect.andThen(
+        Effect.flatMap(Producer.Producer, (one) => one.send(orders, { value: "x", partition: 0 })),
+        Effect.fail("no")
+      )
+    )
+    const consumer = yield* advanceUntil(subscribed())
+    yield* Effect.forkScoped(byHand(consumer))
+    const isPast = Effect.orDie(consumer.positions).pipe(
+      Effect.filterOrFail((all) => all.some(({ offset, partition }) => partition === 0 && offset === 3)),
+      Effect.retry(Schedule.spaced("100 millis"))
+    )
+    yield* advanceUntil(isPast)
+    yield* advanceUntil(put(orders, "1", "2", "3"))
+    yield* advanceUntil(broker.awaitCommitted("g", { topic: orders, partition: 0, offset: 6 }))
+    yield* advanceUntil(Effect.sleep("10 seconds"))
+    assert.strictEqual(yield* committedOf("orders"), 6)
+    // When commits of others, before this one, are first looked at.
+    yield* advanceUntil(Effect.sleep("9 minutes")).pipe(Effect.repeat({ times: 3 }))
+    assert.strictEqual(yield* committedOf("orders"), 6)
+    assert.deepStrictEqual(yield* read(), values(4))
   }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
 )

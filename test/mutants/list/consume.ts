@@ -33,8 +33,8 @@ export const consume = of("consume", {
     [
       "commits-of-the-lost",
       "partitions that were given up are committed by who had them",
-      'left = left.filter(([partition]) => partition.status !== "ended" && (byHand || isCurrent(partition)))',
-      "left = left.filter(([partition]) => byHand || isCurrent(partition))"
+      '([partition]) => partition.status !== "ended" && (byHand || (isCurrent(partition) && !isApart(partition)))',
+      "([partition]) => byHand || (isCurrent(partition) && !isApart(partition))"
     ],
     [
       "commits-beside-each-other",
