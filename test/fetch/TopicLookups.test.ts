@@ -2,7 +2,11 @@ import { assert, describe, it } from "vitest"
 import * as Backoff from "../../src/Backoff.ts"
 import { type LookedFor, TopicLookups } from "../../src/fetch/TopicLookups.ts"
 
-const make = () => new TopicLookups(() => (failures) => Backoff.delay(failures, 0.5), () => {})
+const make = () =>
+  new TopicLookups(
+    () => (failures) => Backoff.delay(failures, 0.5),
+    () => {}
+  )
 
 describe("topic look-ups", () => {
   it("ask at once, once at a time, and ever more rarely while they do not help (600 requests a minute)", () => {
