@@ -366,6 +366,8 @@ const askOf = <I, A>(
       const answerOf = (one: Open<I, A>) => Result.flatMap(said, (all) => all.get(keyOf(one)) ?? leftOut(one))
       // What is too large together is not, perhaps, in parts.
       if (batch.length > 1 && batch.every((one) => Failure.isTooLarge(answerOf(one)))) {
+        // None of it was done: what is not sent again is not under way.
+        for (const one of batch) one.sent = false
         const half = Math.ceil(batch.length / 2)
         return yield* Effect.forEach([batch.slice(0, half), batch.slice(half)], ask, { discard: true })
       }

@@ -598,6 +598,9 @@ it.live("what is interrupted is told by what is done and what may be; of what ch
     assert.deepStrictEqual(yield* interruptedAt("CreateTopics", {}, "topics create new"), [
       "interrupted; CreateTopics of new was sent and not answered: it may have been done"
     ])
+    // Both were sent together, and refused as too many for a request: the second is not asked for again yet.
+    const many = yield* interruptedAt("CreateTopics", { nth: 2 }, "topics create many more -p 6000")
+    assert.deepStrictEqual(many, ["interrupted; CreateTopics of many was sent and not answered: it may have been done"])
     const reset = yield* interruptedAt("OffsetCommit", {}, "offsets reset g earliest -t orders --yes")
     assert.deepStrictEqual(reset, [
       "interrupted; OffsetCommit of orders-0, orders-1 was sent and not answered: it may have been done"
