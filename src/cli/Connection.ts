@@ -98,7 +98,8 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
         catch: (error) => wrong(`--properties: ${error instanceof Error ? error.message : String(error)}`)
       })
       // Java's files are Latin-1, those of others UTF-8, which no text of Latin-1 looks like.
-      const read = Properties.read(bytes.toString(isUtf8(bytes) ? "utf8" : "latin1").replace(/^\ufeff/, ""))
+      const text = bytes.toString(isUtf8(bytes) ? "utf8" : "latin1").replace(/^\ufeff/, "")
+      const read = Properties.read(text, Option.getOrUndefined(given.tls))
       if (read.sasl !== undefined) sasl = `${file}: security.protocol is ${read.sasl}`
       if (read.mistakes.length > 0) return yield* wrong(`${file}: ${read.mistakes.join("; ")}`)
       for (const [name, value] of Object.entries(read.values))

@@ -76,8 +76,8 @@ const inline = [
   "ssl.key.pem"
 ]
 
-/** Settings by the names of `KafkaConfig.environment`, without `KAFKA_`. */
-export const read = (text: string): Read => {
+/** Settings by the names of `KafkaConfig.environment`, without `KAFKA_`; `tls`: what a flag says of it, before the file. */
+export const read = (text: string, tls?: boolean): Read => {
   const properties = parse(text)
   const values: Record<string, string | undefined> = {}
   const mistakes: Array<string> = []
@@ -91,7 +91,7 @@ export const read = (text: string): Read => {
   const protocol = properties.get("security.protocol")?.toUpperCase()
   if (protocol !== undefined && !["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].includes(protocol))
     mistakes.push(`security.protocol must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, not ${protocol}`)
-  const isPlain = protocol?.endsWith("PLAINTEXT") === true
+  const isPlain = tls === undefined ? protocol?.endsWith("PLAINTEXT") === true : !tls
   if (protocol !== undefined) values["TLS"] = String(protocol.endsWith("SSL"))
   // Certificates are nobody's then, as those of Java's clients are.
   for (const name of inline)

@@ -209,6 +209,14 @@ max.poll.records=5
       assert.strictEqual(Properties.read(`security.protocol=${protocol}\n${stores}`).mistakes.length, 3)
   })
 
+  it("with PLAINTEXT have their certificates read beside --tls (what they trust was not trusted, without a word)", () => {
+    const pem = "security.protocol=PLAINTEXT\nssl.truststore.type=PEM\nssl.truststore.location=/ca.pem"
+    assert.strictEqual(Properties.read(pem, true).values["TLS_CA_FILE"], "/ca.pem")
+    const stores = "ssl.truststore.location=/a.jks\nssl.ca.pem=-----BEGIN"
+    assert.strictEqual(Properties.read(`security.protocol=PLAINTEXT\n${stores}`, true).mistakes.length, 2)
+    assert.deepStrictEqual(Properties.read(`security.protocol=SSL\n${stores}`, false).mistakes, [])
+  })
+
   it("without SASL in security.protocol have nobody log in, as Java's clients have it (it did)", () => {
     const credentials = "sasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=p"
     const { values } = Properties.read(`security.protocol=SSL\n${credentials}`)
