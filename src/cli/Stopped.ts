@@ -45,11 +45,20 @@ export const outputEnded = (): void => {
   state.outputEnded = true
 }
 
-/** Waits until the output has taken what was printed. Where it takes no more, nothing comes after it: the command ends. */
-export const written: Effect.Effect<void> = Effect.callback((resume) => {
-  // Files, pipes and terminals are written to at once; what failed of it is told before this.
-  const turn = setImmediate(() => {
-    if (!state.outputEnded) resume(Effect.void)
-  })
-  return Effect.sync(() => clearImmediate(turn))
+/** Waits until whoever reads the output has taken what was printed, or takes no more. */
+export const taken: Effect.Effect<void> = Effect.callback((resume) => {
+  // Pipes of slow readers take it later; what is written in order comes behind all of it.
+  process.stdout.write("", () => resume(Effect.void))
 })
+
+/** The same; where the output takes no more, nothing comes after it: the command ends. */
+export const written: Effect.Effect<void> = Effect.andThen(
+  taken,
+  Effect.callback((resume) => {
+    // What failed of it is told before this.
+    const turn = setImmediate(() => {
+      if (!state.outputEnded) resume(Effect.void)
+    })
+    return Effect.sync(() => clearImmediate(turn))
+  })
+)

@@ -43,6 +43,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 run(process.argv.slice(2), version).pipe(
   Effect.andThen(Stopped.written),
   (self) => Effect.raceFirst(outputEnds, self),
+  // What was printed of what failed is not lost with it.
+  Effect.tapError(() => Stopped.taken),
   Effect.provide(NodeServices.layer),
   (self) => self as Effect.Effect<void, unknown>,
   NodeRuntime.runMain({

@@ -12,6 +12,9 @@ const ended = (child: Child) =>
     error.trim()
   ])
 
+/** What is left of the output, to its end. */
+const outOf = (child: Child) => Effect.promise(async () => Buffer.concat(await child.stdout.toArray()).toString())
+
 it.live(
   "samsa consume whose output is closed leaves its group, and one that cannot write says so and commits nothing",
   () =>
@@ -50,6 +53,32 @@ it.live(
         ]
       )
       assert.isUndefined(groups[1].partitions[0]?.committed)
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa whose output is not read yet commits what was taken of it alone, and loses nothing where it fails (it lost all but a pipe of it)",
+  () =>
+    Effect.gen(function* () {
+      const topics = ["orders", { name: "many", partitions: 5000 }]
+      const broker = yield* EmbeddedKafka.make({ topics, listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const { code, error } = yield* samsa(["produce", "orders"], { input: `${"x".repeat(99)}\n`.repeat(30_000), env })
+      assert.strictEqual(code, 0, error)
+      const beats = yield* broker.inject(Fault.on("Heartbeat").delay(0))
+      const consuming = spawned(["consume", "orders", "--group", "g", "--from", "earliest"], env)
+      yield* beats.await
+      const exited = yield* Effect.callback<number | null>((resume) => {
+        consuming.once("exit", (code) => resume(Effect.succeed(code)))
+        consuming.kill("SIGINT")
+      })
+      const lines = (yield* outOf(consuming)).split("\n").length - 1
+      const [committed] = yield* broker.committed("g")
+      assert.deepStrictEqual([exited, (committed?.offset ?? 0) <= lines], [0, true], `${committed?.offset} of ${lines}`)
+      const describing = spawned(["topics", "describe", "many", "none", "--json"], env)
+      yield* Effect.callback<void>((resume) => void describing.stderr.once("data", () => resume(Effect.void)))
+      assert.strictEqual(JSON.parse(yield* outOf(describing)).partitions.length, 5000)
     }).pipe(Effect.scoped),
   60_000
 )
