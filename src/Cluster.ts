@@ -82,7 +82,7 @@ export class Cluster extends Context.Service<
      */
     readonly doubtLeader: (partition: TopicPartition.TopicIdPartition, code?: number) => void
     /** Says that the leader that is known knows the partition, by the topic's id. */
-    readonly trustLeader: (partition: TopicPartition.TopicPartition) => void
+    readonly trustLeader: (partition: TopicPartition.TopicIdPartition) => void
     /**
      * Whether its leader said last, in the last ten seconds, that it does not know the topic by its id: it has been made
      * again, perhaps, and no metadata tell of that yet. What goes by the topic's name (commits before 4.1) would go to the

@@ -14,7 +14,9 @@ import { Signal } from "../Signal.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 import type { Partition } from "./AssignedPartition.ts"
+import { failureOf, notOwned } from "./CommitRefusal.ts"
 
 export interface Settings {
   readonly group: string
@@ -96,18 +98,27 @@ export const make = (
   owned: () => Iterable<Partition>,
   isCurrent: Committer["isCurrent"],
   /** Whether its offsets are committed in transactions: then none is committed here. */
-  isApart: (partition: Partition) => boolean
+  isApart: (partition: Partition) => boolean,
+  /** Whether its leader did not know the topic just now, and may again in a moment: see `Cluster.isDoubted`. */
+  isDoubted: (partition: TopicPartition) => boolean
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
   const marks = new Marks(settings.every)
   const marked = (count: number): void => marks.add(count)
   const whole: Backoff.Limit = { name: "commitTimeout", millis: settings.timeout }
 
-  const send = (all: ReadonlyArray<Entry>, within: Backoff.Limit, byHand: boolean, sent = standing(all)) => {
+  const send = (
+    all: ReadonlyArray<Entry>,
+    within: Backoff.Limit,
+    { byHand = false, isSoon = false, sent = standing(all) }: How
+  ) => {
     let left = all
     let since: number | undefined
     isTold = false
     let unknown = 0
+    /** Of one that is doubted that is found out by itself: whose records were read before would be handled again. */
+    const isUnknown = (code: number, place: TopicPartition) =>
+      unknownTopic.has(code) && unknown >= unknownTopicTries && (isSoon || !isDoubted(place))
     /** That of a topic that is left out since the coordinator knows none of that name. */
     let refusal: KafkaError.KafkaError | undefined
     /** One whose commit was refused only since the group went on; where it stays so, the group went on without us. */
@@ -168,7 +179,7 @@ export const make = (
         }
         const error = KafkaError.fromCode(code, { api: "OffsetCommit", group: settings.group, ...partition.place })
         // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.
-        if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) {
+        if (!byHand && isUnknown(code, partition)) {
           refusal ??= error
           return
         }
@@ -190,9 +201,11 @@ export const make = (
       failures = 0
     })
     const budget = { ...within, waitingFor: `a commit of group ${settings.group}` }
-    const isRetried = (error: KafkaError.KafkaError) =>
-      isTransient(error) &&
-      !(byHand && error.reason._tag === "Server" && unknownTopic.has(error.reason.code) && unknown >= unknownTopicTries)
+    const isRetried = (error: KafkaError.KafkaError) => {
+      const { reason } = error
+      const isRefused = byHand && reason._tag === "Server" && isUnknown(reason.code, reason as TopicPartition)
+      return isTransient(error) && !isRefused
+    }
     return Backoff.within(once, budget, isRetried, settings.retry).pipe(
       Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group)))
     )
@@ -218,7 +231,7 @@ export const make = (
       return Effect.raceFirst(turn.withPermits(1)(begun), tooLate)
     })
 
-  const flush = (partitions: Iterable<Partition>, within = whole) =>
+  const flush = (partitions: Iterable<Partition>, within = whole, isSoon = false) =>
     inTurn(within, (left) => {
       const commits: Array<Entry> = []
       for (const partition of partitions) {
@@ -226,7 +239,7 @@ export const make = (
         const offset = partition.tracker!.watermark
         commits.push([partition, { ...placeOf(partition), offset, leaderEpoch: partition.epochs.before(offset) }])
       }
-      return commits.length === 0 ? Effect.void : send(commits, left, false)
+      return commits.length === 0 ? Effect.void : send(commits, left, { isSoon })
     })
 
   /** What stands, told again. */
@@ -244,7 +257,7 @@ export const make = (
           if (committedAt === undefined && !partition.inherited) continue
           commits.push([partition, { ...placeOf(partition), ...stands }])
         }
-        if (commits.length > 0) yield* send(commits, whole, false, toldAgain)
+        if (commits.length > 0) yield* send(commits, whole, { isSoon: true, sent: toldAgain })
       })
     )
 
@@ -285,14 +298,14 @@ export const make = (
         if (commits.length === 0) return Effect.void
         // Now: what is done while it waits for its turn is committed over it.
         const asked = standing(commits)
-        return inTurn(whole, (left) => send(commits, left, true, asked))
+        return inTurn(whole, (left) => send(commits, left, { byHand: true, sent: asked }))
       }),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
       yield* marks.some.await
       yield* Effect.raceFirst(Effect.sleep(settings.interval), marks.enough.await)
       marks.count = 0
-      yield* Effect.catch(flush(owned()), outlived)
+      yield* Effect.catch(flush(owned(), whole, true), outlived)
     }).pipe(Effect.forever),
     renew: Effect.sleep(renewEvery).pipe(
       Effect.andThen(Effect.suspend(() => Effect.catch(again(owned()), outlived))),
@@ -309,6 +322,13 @@ const placeOf = ({ place, topicId }: Partition) => (topicId === undefined ? plac
 
 const isBehind = ({ byHand, committed, status, tracker }: Partition): boolean =>
   tracker !== undefined && tracker.markedTo !== byHand && status !== "ended" && tracker.watermark > committed
+
+interface How {
+  readonly byHand?: boolean
+  /** There is a next time for what is held up. */
+  readonly isSoon?: boolean
+  readonly sent?: ReadonlyMap<Partition, Standing>
+}
 
 /** How a partition stands when its commit is asked for. */
 interface Standing {
@@ -356,40 +376,3 @@ const unanswered = (group: string, { millis, name }: Backoff.Limit): KafkaError.
 const { codes: codeOf } = ErrorCode
 /** There is no such topic, or it is one of the same name that was made again. */
 const unknownTopic: ReadonlySet<number> = new Set([codeOf.UNKNOWN_TOPIC_OR_PARTITION, codeOf.UNKNOWN_TOPIC_ID])
-/** Who committed is no member, or none any more. */
-const membership: ReadonlySet<number> = new Set([
-  codeOf.ILLEGAL_GENERATION,
-  codeOf.UNKNOWN_MEMBER_ID,
-  codeOf.FENCED_MEMBER_EPOCH,
-  codeOf.STALE_MEMBER_EPOCH
-])
-
-export const notOwned = (partition: { topic: string; partition: number }, group: string): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "NotOwned", topic: partition.topic, partition: partition.partition, group })
-
-/** What a refused commit means; undefined: it may succeed later. */
-const failureOf = (
-  partition: Partition,
-  group: string,
-  code: number,
-  isMember: boolean
-): KafkaError.KafkaError | undefined => {
-  if (GroupOffsets.isRetriable(code)) return undefined
-  // From v9 on it is what a member of a group hears that is not there any more.
-  const isGone = isMember && code === codeOf.GROUP_ID_NOT_FOUND
-  if (!membership.has(code) && !isGone)
-    return KafkaError.fromCode(code, { api: "OffsetCommit", group, ...partition.place })
-  return isMember ? notOwned(partition, group) : activeGroup(partition, group, code)
-}
-
-/** Offsets of a group with members are its members' to commit. */
-const activeGroup = (where: { topic: string; partition: number }, group: string, code: number) =>
-  KafkaError.make({
-    _tag: "GroupRefused",
-    group,
-    code,
-    name: ErrorCode.get(code).name,
-    message: "the group has members: who is none of them may set its offsets only while it is empty",
-    topic: where.topic,
-    partition: where.partition
-  })

@@ -163,7 +163,8 @@ export const make = Effect.fnUntraced(function* (
       const id = cluster.known(topic)?.id
       return topicId === undefined || id === undefined ? !isOrphan : topicId === id
     },
-    (partition) => reading.isApart(partition)
+    (partition) => reading.isApart(partition),
+    cluster.isDoubted
   )
 
   const { cure, open, opensNone, replaced, watch } = Opening.make({

@@ -6,7 +6,7 @@ import * as KafkaError from "../KafkaError.ts"
 import * as Resume from "../Resume.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Partition } from "./AssignedPartition.ts"
-import * as Committer from "./Committer.ts"
+import { notOwned } from "./CommitRefusal.ts"
 import type { ConsumerState } from "./ConsumerState.ts"
 import { closed } from "./Reading.ts"
 import { Choosing } from "./StartPositions.ts"
@@ -111,16 +111,14 @@ export const make = (state: ConsumerState): Questions => {
             Effect.suspend(() => {
               const partition = partitions.get(TopicPartition.key(where))
               return partition === undefined
-                ? Effect.fail(Committer.notOwned(where, group))
+                ? Effect.fail(notOwned(where, group))
                 : Effect.as(Resume.awaiting(partition.started), partition)
             })
           ),
           Effect.tap(unlessFailed),
           Effect.flatMap((partition) =>
             partition.position === undefined
-              ? Effect.fail(
-                  partition.isLive && partition.trouble ? partition.trouble : Committer.notOwned(where, group)
-                )
+              ? Effect.fail(partition.isLive && partition.trouble ? partition.trouble : notOwned(where, group))
               : Effect.succeed(partition)
           )
         ),

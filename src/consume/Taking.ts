@@ -17,7 +17,7 @@ import * as KafkaError from "../KafkaError.ts"
 import { anonymous } from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Partition } from "./AssignedPartition.ts"
-import { notOwned } from "./Committer.ts"
+import { notOwned } from "./CommitRefusal.ts"
 import type { AnyRecord } from "./ConsumerRecord.ts"
 import type { Engine } from "./Engine.ts"
 

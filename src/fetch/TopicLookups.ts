@@ -13,6 +13,7 @@ const { LEADER_NOT_AVAILABLE } = ErrorCode.codes
 export interface LookedFor {
   readonly topic: string
   readonly partition: number
+  readonly topicId?: string | undefined
   isLookedFor: boolean
   /** Attempts without progress. */
   readonly attempts: number

@@ -4,6 +4,7 @@ import type { Turns } from "../compression/Turns.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { addressProblem } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { kept } from "../Kept.ts"
 import type * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
 import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
@@ -19,6 +20,9 @@ const doubtedFor = 5000
 const doubtsApart = 60_000
 /** Of an id, that leaders do not know: each try is refused. */
 const idDoubtsApart = 10_000
+
+/** So many partitions are remembered of which that was said. */
+const refusalsAtMost = 10_000
 
 const keyOf = (topic: string, partition: number): string => `${partition} ${topic}`
 
@@ -42,8 +46,8 @@ export class MetadataState {
   readonly #doubts = new Map<string, Doubt>()
   /** Topics that leaders know by other ids. */
   readonly #doubtedIds = new Map<string, Doubt>()
-  /** Partitions whose leaders did not know their topics by the ids: when last. */
-  readonly #refusals = new Map<string, number>()
+  /** Partitions whose leaders did not know their topics by the ids: also of those that are told as gone, and there again. */
+  readonly #refusals = new Map<string, { readonly id: string; readonly last: number }>()
   /** Partitions whose leaders were named by an answer that says the topic's name alone. */
   readonly #namedByName = new Set<string>()
 
@@ -127,20 +131,25 @@ export class MetadataState {
   /** A leader does not know the topic by this id. */
   refused({ partition, topic, topicId }: TopicIdPartition, now: number): void {
     const known = this.#topics.get(topic)
+    const id = topicId ?? known?.id
     // It may be the answer to who asked for the topic before.
-    if (known === undefined || (topicId ?? known.id) !== known.id) return
+    if (id === undefined || (known !== undefined && id !== known.id)) return
     this.doubtId(topic, now)
-    this.#refusals.set(keyOf(topic, partition), now)
+    const key = keyOf(topic, partition)
+    this.#refusals.delete(key)
+    kept(this.#refusals, key, () => ({ id, last: now }), refusalsAtMost)
   }
 
-  trustId({ partition, topic }: TopicPartition): void {
-    if (this.#refusals.size > 0) this.#refusals.delete(keyOf(topic, partition))
+  trustId({ partition, topic, topicId }: TopicIdPartition): void {
+    if (this.#refusals.size === 0) return
+    const key = keyOf(topic, partition)
+    if (topicId === undefined || topicId === this.#refusals.get(key)?.id) this.#refusals.delete(key)
   }
 
   /** Whether that was said last, and just now: while it is so, it is said again with each try. */
   isIdRefused({ partition, topic }: TopicPartition, now: number): boolean {
-    const last = this.#refusals.get(keyOf(topic, partition))
-    return last !== undefined && now - last < idDoubtsApart
+    const refusal = this.#refusals.get(keyOf(topic, partition))
+    return refusal !== undefined && refusal.id === this.#topics.get(topic)?.id && now - refusal.last < idDoubtsApart
   }
 
   #isDoubted(topic: string, partition: number, now: number): boolean {
@@ -153,7 +162,6 @@ export class MetadataState {
     this.#doubtedIds.delete(name)
     for (const partition of partitions.keys()) {
       this.#doubts.delete(keyOf(name, partition))
-      this.#refusals.delete(keyOf(name, partition))
       this.#namedByName.delete(keyOf(name, partition))
     }
   }

@@ -66,6 +66,7 @@ const setUp = (
     goesOn,
     () => all,
     () => true,
+    () => false,
     () => false
   )
   const flush = Effect.forkChild(committer.flush(all), { startImmediately: true })

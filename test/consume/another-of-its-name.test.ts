@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Scope, Stream } from "effect"
 import { Cluster, Consumer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { codes } from "../../src/ErrorCode.ts"
 import { committed, fill, follow, layer, moving, orders, p0, pass, reasonOf, scoped, until } from "./Harness.ts"
 
 type Order = Consumer.RecordOf<typeof orders>
@@ -87,6 +88,55 @@ describe.each(["2.8", "4.0", "4.4"] as const)(
           yield* until("all are handled", () => given.length === 30)
           assert.deepStrictEqual(refused, given.slice(0, 10))
           yield* until("and committed", () => Effect.map(committed(), (all) => all["orders-0"] === 20))
+        }).pipe(scoped, Effect.provide(cluster))
+    )
+
+    // Who is asked for records by the topic's name, as before 3.1, does not say that it is another.
+    it.effect.each(asVersion === "2.8" ? [] : [3, 5])(
+      "is not committed to it where the old one is told again for a while (answer %i)",
+      (nth) =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const { changes } = yield* Cluster.Cluster
+          yield* fill(10)
+          const { close, consumer, given } = yield* reading
+          yield* until("they are given", () => given.length === 10)
+          let wasGone = false
+          // At once: until the leader has refused the next fetch nothing else would tell.
+          const followed = Stream.runForEach(changes, ({ _tag }) => {
+            const isBack = wasGone && _tag === "Topic"
+            wasGone = _tag === "TopicGone"
+            return isBack
+              ? Effect.andThen(Consumer.done(given), Effect.forkDetach(Effect.ignore(consumer.commit())))
+              : Effect.void
+          })
+          yield* Effect.forkScoped(followed, { startImmediately: true })
+          yield* broker.inject(Fault.on("Metadata", { nth }).error(3))
+          const stale = yield* broker.inject(Fault.on("Metadata").staleMetadata)
+          yield* broker.recreateTopic(orders)
+          yield* pass(2000, 50)
+          yield* stale.remove
+          yield* close
+          assert.notDeepEqual(yield* committed(), { "orders-0": 10 })
+        }).pipe(scoped, Effect.provide(cluster))
+    )
+
+    it.effect.each(["close", "commit", "hand"] as const)(
+      "is committed where its leader did not know it for a moment (%s)",
+      (how) =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const { isDoubted } = yield* Cluster.Cluster
+          yield* fill(10)
+          const { close, consumer, given } = yield* reading
+          yield* until("they are given", () => given.length === 10)
+          yield* broker.inject(Fault.on("Fetch", { times: 1 }).error(codes.UNKNOWN_TOPIC_ID))
+          yield* until("it does not", () => isDoubted(p0))
+          if (how !== "hand") yield* Consumer.done(given)
+          if (how === "commit") yield* moving(consumer.commit())
+          if (how === "hand") yield* moving(consumer.commit([{ ...p0, offset: 10 }]))
+          if (how === "close") yield* close
+          assert.deepStrictEqual(yield* committed(), { "orders-0": 10 })
         }).pipe(scoped, Effect.provide(cluster))
     )
 

@@ -368,7 +368,21 @@ describe("a topic that its leader does not know by its id", () => {
     assert.isFalse(another.isIdRefused(place, 1000))
   })
 
+  it("is doubted still where it was told as gone meanwhile, by one that lags less", () => {
+    const state = refused(ids[0])
+    const gone = told(-1, 0)
+    learn(state, { ...gone, topics: gone.topics.map((topic) => ({ ...topic, errorCode: 3 })) })
+    assert.isUndefined(state.topic("t"))
+    learn(state, told(1, 0, ids[0]))
+    assert.isTrue(state.isIdRefused(place, 1000))
+    state.trustId({ ...place, topicId: ids[1] })
+    assert.isTrue(state.isIdRefused(place, 1000))
+  })
+
   it("is not doubted for what was said of the one before", () => {
     assert.isFalse(refused(ids[1]).isIdRefused(place, 1000))
+    const state = refused(ids[0])
+    state.refused({ ...place, topicId: ids[1] }, 1001)
+    assert.isTrue(state.isIdRefused(place, 1001))
   })
 })

@@ -76,8 +76,14 @@ export const consume = of("consume", {
     [
       "deleted-topic-stops-all",
       "the commits of a topic that was deleted hold up the others",
-      "if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) {",
+      "if (!byHand && isUnknown(code, partition)) {",
       "if (false) {"
+    ],
+    [
+      "doubted-is-given-up",
+      "what is given back is not committed where a leader does not know its topic for a moment",
+      "(isSoon || !isDoubted(place))",
+      "true"
     ],
     [
       "refusal-not-told",

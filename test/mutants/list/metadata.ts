@@ -23,9 +23,15 @@ export const metadata = of("metadata", {
     ["gone-stays-known", "a topic that was deleted is known for ever", "this.#topics.delete(name)", ""],
     [
       "refusal-of-the-one-before",
-      "a late answer about the old topic holds back the commits of the new one",
-      "if (known === undefined || (topicId ?? known.id) !== known.id) return",
-      ""
+      "a late answer about the old topic takes back what was said of the new one",
+      "if (id === undefined || (known !== undefined && id !== known.id)) return",
+      "if (id === undefined) return"
+    ],
+    [
+      "refusal-of-any-id",
+      "what a leader said of the old topic holds back the commits of the new one",
+      "refusal.id === this.#topics.get(topic)?.id",
+      "this.#topics.has(topic)"
     ],
     [
       "unknown-for-a-moment",
