@@ -413,9 +413,34 @@ describe("Telemetry", () => {
           assert.match(yield* clientInstanceId, /^[\w-]{22}$/)
           yield* eventually("it has pushed", () => Effect.map(pushed, ({ length }) => length > 0))
           assert.strictEqual(values((yield* pushed)[0])["producer.record.send.total"], 2)
+          // Whoever has read that no metrics are told reads that they are.
+          assert.deepStrictEqual(
+            told.map(([level, event]) => [level, event]),
+            [
+              ["Info", "telemetryUnsupported"],
+              ["Info", "telemetrySubscribed"]
+            ]
+          )
         }),
         receiving(everything, { brokers: 2, asVersion: "2.8" })
       )
+  )
+
+  it.effect("the one broker that has a receiver is told again, however long it was away (it never was)", () =>
+    running(
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.stop(1)
+        yield* broker.start(1, "2.8")
+        yield* opened()
+        yield* eventually("it has pushed", () => Effect.map(pushed, ({ length }) => length === 1))
+        yield* broker.stop(2)
+        yield* eventually("none is left", () => told.some(([, event]) => event === "telemetryUnsupported"))
+        yield* broker.start(2)
+        yield* eventually("it has pushed again", () => Effect.map(pushed, ({ length }) => length === 2))
+      }),
+      receiving(everything, { brokers: 2 })
+    )
   )
 
   it.effect("a broker that is added is told by its id (by its address)", () =>

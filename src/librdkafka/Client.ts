@@ -157,7 +157,12 @@ export const insisted = <A>(
         const text = `librdkafka has opened no other client yet, and what is sent waits: ${message}`
         return level === undefined ? Effect.void : Effect.logWithLevel(level)(text)
       })
-    return Effect.retry(Effect.tapError(open, told), Schedule.spaced(millis))
+    const cured = Effect.suspend(() =>
+      failing.cured()
+        ? Effect.logInfo("librdkafka has opened another client, and what has waited is sent")
+        : Effect.void
+    )
+    return Effect.tap(Effect.retry(Effect.tapError(open, told), Schedule.spaced(millis)), () => cured)
   })
 
 const attemptOnce = <C extends Client>(
@@ -262,15 +267,18 @@ const giveToken = (
 /** Gives a new token before each one ends; a failure is tried again, and the old one is kept meanwhile. */
 const renewed = (millis: number, give: Effect.Effect<number, KafkaError.KafkaError>): Effect.Effect<never> => {
   const failures = new LogEvent.Doubling()
+  let isTold = false
   const told = (error: KafkaError.KafkaError) =>
     Effect.clockWith((clock) => {
       const soFar = failures.told(Backoff.monotonic(clock))
-      return soFar === undefined
-        ? Effect.void
-        : Effect.logWarning(`librdkafka keeps its old token: ${error.message}${soFar}`)
+      if (soFar === undefined) return Effect.void
+      isTold = true
+      return Effect.logWarning(`librdkafka keeps its old token: ${error.message}${soFar}`)
     })
+  const cured = Effect.suspend(() => (isTold ? Effect.logInfo("librdkafka has a new token again") : Effect.void))
   return Effect.sleep(millis).pipe(
     Effect.andThen(give.pipe(Effect.tapError(told), Effect.retry(Backoff.schedule), Effect.orDie)),
+    Effect.tap(() => cured),
     Effect.flatMap((next) => renewed(next, give))
   )
 }

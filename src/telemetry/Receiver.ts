@@ -1,7 +1,7 @@
 /**
  * The broker that is told: any that has a receiver for the metrics of clients, and the same as long as it answers. One
  * that has none does not offer the API, or says so; it is not asked again while another may have one. Where none has,
- * any is asked from then on, and no more of them: brokers are upgraded one after the other.
+ * one is asked from then on, which may be any, and no more of them: brokers are upgraded one after the other.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -40,7 +40,9 @@ export const make = (brokers: Brokers["Service"], cluster: Cluster["Service"]): 
   const chosen = Effect.gen(function* () {
     if (current !== undefined) return current
     const any = yield* cluster.any
-    return !isNone && without.has(formatAddress(any)) ? yield* another : any
+    if (!without.has(formatAddress(any))) return any
+    const next = yield* another
+    return next === undefined && isNone ? any : next
   })
   const hasNone = (broker: Broker) => {
     without.add(formatAddress(broker))

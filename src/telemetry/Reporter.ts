@@ -97,7 +97,8 @@ class Reporter {
   /** When a push was last answered, in milliseconds, taken or not. */
   #pushedAt = -Infinity
   #warnings = 0
-  #hasSaidThatNoneListens = false
+  /** The last word of the log. */
+  #saysThatNoneListens = false
 
   constructor(parts: Parts) {
     const { context } = parts
@@ -168,7 +169,9 @@ class Reporter {
     Deferred.doneUnsafe(this.#named, Exit.succeed(clientInstanceId))
     const none = requestedMetrics.length === 0
     const what = none ? "no metrics are wanted" : `wanted every ${interval} ms: ${listed(requestedMetrics, toldAtMost)}`
-    const told = this.#log("telemetrySubscribed", `as client instance ${clientInstanceId} (KIP-714): ${what}`)
+    const level = this.#saysThatNoneListens ? "Info" : undefined
+    this.#saysThatNoneListens = false
+    const told = this.#log("telemetrySubscribed", `as client instance ${clientInstanceId} (KIP-714): ${what}`, level)
     if (none) return Effect.as(told, interval)
     this.#subscription = {
       id: subscriptionId,
@@ -288,13 +291,13 @@ class Reporter {
     const theirs = "no broker has a receiver for the metrics of clients"
     const needed = "GetTelemetrySubscriptions (KIP-714)"
     Deferred.doneUnsafe(this.#named, Exit.fail(KafkaError.make({ _tag: "Unsupported", needed, ours: "v0", theirs })))
-    if (this.#hasSaidThatNoneListens) return Effect.succeed(defaultInterval)
-    this.#hasSaidThatNoneListens = true
+    if (this.#saysThatNoneListens) return Effect.succeed(defaultInterval)
+    this.#saysThatNoneListens = true
     return Effect.as(this.#log("telemetryUnsupported", `no metrics are told: ${theirs} (KIP-714)`), defaultInterval)
   })
 
-  #log(event: LogEvent.Event, message: string): Effect.Effect<void> {
-    return LogEvent.log(event, message, { client: this.#parts.settings.clientId })
+  #log(event: LogEvent.Event, message: string, level?: Parameters<typeof LogEvent.log>[3]): Effect.Effect<void> {
+    return LogEvent.log(event, message, { client: this.#parts.settings.clientId }, level)
   }
 
   #warn(message: string): Effect.Effect<void> {

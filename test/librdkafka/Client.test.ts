@@ -329,8 +329,9 @@ describe("a client of librdkafka", () => {
     Effect.gen(function* () {
       const { options } = played([null])
       let asked = 0
+      let isDown = true
       const token = Effect.suspend(() =>
-        ++asked > 1 ? Effect.fail(new Error("not now")) : Effect.succeed(Redacted.make("t"))
+        ++asked > 1 && isDown ? Effect.fail(new Error("not now")) : Effect.succeed(Redacted.make("t"))
       )
       yield* Client.open(options({ token }))
       yield* TestClock.adjust("2 hours")
@@ -339,6 +340,9 @@ describe("a client of librdkafka", () => {
       assert.isAtLeast(told.length, 10)
       assert.isAtMost(told.length, 14)
       assert.include(told[3]?.text, "(8 so far)")
+      isDown = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(loud().at(-1), { level: "Info", text: "librdkafka has a new token again" })
     }).pipe(Effect.scoped, heard)
   )
 

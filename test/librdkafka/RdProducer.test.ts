@@ -162,6 +162,11 @@ describe("a producer of librdkafka that has met a fatal error", () => {
       open = Effect.succeed(second.client)
       second.state.answer = null
       for (let i = 0; i < 60; i++) yield* TestClock.adjust("50 millis")
+      // Taken back: the warning stood.
+      assert.deepInclude(loud().at(-1), {
+        level: "Info",
+        text: "librdkafka has opened another client, and what has waited is sent"
+      })
     }).pipe(Effect.scoped, heard)
   )
 
