@@ -371,6 +371,39 @@ describe("the log says", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect("that a partition that is read has no leader for long (nothing was said, for as long as it lasted)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (const partition of [0, 1]) yield* fill(1, partition)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+      const read: Array<number> = []
+      yield* Effect.forkScoped(consumer.run(({ partition }) => Effect.sync(() => void read.push(partition))))
+      yield* until("it is read", () => read.length === 2)
+      const { leader } = (yield* broker.topic("orders"))![0]!
+      yield* broker.stop(leader)
+      yield* pass(2_500)
+      assert.deepStrictEqual(of("fetchRetried"), [])
+      yield* pass(60_000)
+      const told = of("fetchRetried")
+      assert.isAtLeast(told.length, 2)
+      assert.isAtMost(told.length, 5)
+      assert.deepInclude(told[0], {
+        level: "Warn",
+        text: "orders-0 cannot be fetched at offset 1, and is tried again,LEADER_NOT_AVAILABLE"
+      })
+      yield* broker.start(leader)
+      yield* fill(1)
+      yield* until("it is read on", () => read.length === 3)
+      const before = of("fetchRetried").length
+      yield* pass(60_000)
+      assert.lengthOf(of("fetchRetried"), before)
+    }).pipe(
+      scoped,
+      Effect.provide(cluster({ brokers: 2, topics: [{ name: "orders", partitions: 2, replicationFactor: 1 }] })),
+      heard
+    )
+  )
+
   it.effect("that stopWhen reaches no consumer", () =>
     Effect.gen(function* () {
       const signal = yield* Deferred.make<void>()

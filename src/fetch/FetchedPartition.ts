@@ -22,6 +22,7 @@ import type { Delay, Delays, FetchScheduler, Slot } from "./FetchScheduler.ts"
 import type { Wanted } from "./FetchSession.ts"
 import { Isolation } from "./Isolation.ts"
 import * as ReadAhead from "./ReadAhead.ts"
+import type { Leaderless } from "./Told.ts"
 
 /** What an answer says of one partition. */
 export type PartitionAnswer = (typeof Fetch.Response.schema)["Type"]["responses"][number]["partitions"][number]
@@ -104,6 +105,8 @@ export class FetchedPartition implements Slot {
   awaitedRound = 0
   /** Since which round and time the topic is there, and the partition is not. */
   missing: { readonly since: number; readonly round: number } | undefined = undefined
+  /** That it has no leader, and for how long. */
+  leaderless: Leaderless | undefined = undefined
   /** Out of range, as a broker said: true, unless younger metadata explains it. */
   lost: { readonly to: number | undefined } | undefined = undefined
   /** The leader that a broker named with an error (KIP-951). */

@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { TopicInfo } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
@@ -27,6 +26,7 @@ import { type Delays, FetchScheduler, type Request } from "./FetchScheduler.ts"
 import { FetchSession } from "./FetchSession.ts"
 import * as Locate from "./Locate.ts"
 import { Pulls } from "./Pulls.ts"
+import { Told } from "./Told.ts"
 import { TopicLookups } from "./TopicLookups.ts"
 
 type Response = (typeof Fetch.Response.schema)["Type"]
@@ -70,7 +70,7 @@ class Fetcher {
   /** Who was asked: there is, or may come, a connection to each of them. */
   readonly #nodes = new Set<number>()
   readonly #late = new Set<Asked>()
-  readonly #noticed = new LogEvent.Repeated()
+  readonly #told: Told
   readonly #pulls: Pulls
   #checks: Array<FetchedPartition> = []
 
@@ -82,6 +82,7 @@ class Fetcher {
     this.#buffer = new FetchBuffer(this.#scheduler.count)
     this.#lookups = new TopicLookups(delays, context.cluster.trustLeader)
     this.#pulls = new Pulls(this.#scheduler, this.#buffer, loop)
+    this.#told = new Told((effect) => loop.fork(effect))
     this.#shared = {
       settings,
       codecs,
@@ -136,6 +137,7 @@ class Fetcher {
     return (partition) => {
       const node = Locate.locate(partition, now, context)
       if (partition.failure !== undefined) failed.push(partition)
+      this.#told.located(partition)
       return node
     }
   }
@@ -164,15 +166,7 @@ class Fetcher {
 
   #again(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
     partition.again(this.#loop.now(), typeof why === "string" ? undefined : () => why)
-    this.#notice(partition, why)
-  }
-
-  #notice(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
-    if (!partition.isNoticeable) return
-    const kind = typeof why === "string" ? why : why.reason._tag
-    const key = TopicPartition.key(partition)
-    const what = `${key} cannot be fetched at offset ${partition.next}, and is tried again`
-    this.#loop.fork(this.#noticed.log(kind, key, "fetchRetried", what, partition.place, why))
+    this.#told.retried(partition, why)
   }
 
   /** Bytes that are fetched ahead. */
@@ -264,8 +258,8 @@ class Fetcher {
       if (kind !== "gave" && weight !== "empty") kind = weight
       if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition, answer.errorCode)
       else if (answer.errorCode === 0) this.#lookups.works(partition)
-      if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)
-      else if (weight === "told") this.#notice(partition, "the answers lead elsewhere, and nowhere")
+      if (answer.errorCode !== 0) this.#told.retried(partition, ErrorCode.get(answer.errorCode).name)
+      else if (weight === "told") this.#told.retried(partition, "the answers lead elsewhere, and nowhere")
       told.push(partition)
     })
     for (const partition of asked) {

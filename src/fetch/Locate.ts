@@ -7,6 +7,7 @@
 import type { TopicInfo } from "../Cluster.ts"
 import * as Replaced from "../engine/Replaced.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
+import * as Told from "./Told.ts"
 import type { TopicLookups } from "./TopicLookups.ts"
 
 export interface Context {
@@ -44,6 +45,7 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
   if (!isHinted && lookups.rounds(topic) < partition.awaitedRound) return ask()
   const node = isHinted ? hint.node : part.leader
   const epoch = isHinted ? hint.epoch : part.leaderEpoch
+  partition.leaderless = node < 0 ? Told.leaderless(partition.leaderless, now) : undefined
   if (node < 0) return ask()
   // It works: that metadata lag behind is no failure of its own.
   if (isHinted) lookups.need(topic)
