@@ -326,7 +326,7 @@ describe("Telemetry", () => {
         assert.property(values(only), "producer.connection.creation.total")
         assert.isTrue(isWarned(told, "no room"))
       }),
-      receiving(everything, { telemetry: { maxBytes: 400, subscriptions: { all: everything } } })
+      receiving(everything, { telemetry: { maxBytes: 300, subscriptions: { all: everything } } })
     )
   )
 
