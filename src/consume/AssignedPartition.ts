@@ -115,8 +115,8 @@ export class Partition {
   /** Something that was delivered was done by a commit by hand. */
   everDoneByHand = false
 
-  /** The first offset of what was delivered last. */
-  deliveredFrom = 0
+  /** The first offset of what was delivered last; -1: nothing was. */
+  deliveredFrom = -1
 
   /** It is in the mailbox of whoever reads it. */
   isOffered = false
@@ -328,7 +328,8 @@ export class Partition {
     )
     return Effect.map(passed, () => {
       if (this.passing === raw.offset) this.passing = undefined
-      if (this.tracker?.done(raw.offset) === true) this.marked(1, raw.offset)
+      if (this.tracker?.done(raw.offset) === true) this.host.passedOver(this)
+      this.checkDrained()
       if (this.status !== "open" || this.slot !== slot || slot === undefined) return undefined
       this.undecodable = undefined
       const from = slot.from + 1

@@ -187,7 +187,11 @@ export const make = Effect.fnUntraced(function* (
   const forming = new Forming(now)
   const isIdle = () => partitions.size === 0 && !state.stopped && !state.closing && state.failure === undefined
   const noteAssigned = Effect.sync(() => forming.assigned(partitions.size > 0))
-  const marksByHand = () => settings.group !== undefined && reading.mode !== "run" && reading.mode !== "transactions"
+  const marksByHand = () =>
+    settings.group !== undefined &&
+    reading.mode !== "run" &&
+    reading.mode !== "transactions" &&
+    !reading.isForTransactions
   let delivers = false
   /** Begins to look for marks, with the first array that somebody else than us has to mark. */
   const delivered: Host<Partition>["delivered"] = (partition, records) => {
@@ -198,6 +202,10 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const isWatched = settings.group !== undefined && settings.progressTimeout !== Infinity
+  const isDone = (partition: Partition, count: number): void => {
+    if (isWatched) partition.progressedAt = now()
+    committer.marked(count)
+  }
   const host: Host<Partition> = {
     marks: settings.group !== undefined,
     maxRecords: settings.maxRecords,
@@ -221,9 +229,9 @@ export const make = Effect.fnUntraced(function* (
     marked: (partition, count, offset) => {
       state.everMarked = true
       reading.marked(partition, offset)
-      if (isWatched) partition.progressedAt = now()
-      committer.marked(count)
+      isDone(partition, count)
     },
+    passedOver: (partition) => isDone(partition, 1),
     passed: (partition) => {
       if (committer.isBehind(partition)) committer.marked(1)
     },

@@ -37,7 +37,9 @@ export const watch = (state: ConsumerState): Effect.Effect<void> =>
     while (true) {
       yield* Effect.sleep(looksEvery)
       const isOver = state.everMarked || state.closing || state.failure !== undefined || reading.isOver
-      if (isOver || [...partitions.values()].some(({ everDoneByHand }) => everDoneByHand)) return
+      const isByHand =
+        reading.isForTransactions || [...partitions.values()].some(({ everDoneByHand }) => everDoneByHand)
+      if (isOver || isByHand) return
       if (!isForgotten(partitions.values(), now() - since)) continue
       const count = [...partitions.values()].reduce((sum, { inFlight }) => sum + inFlight, 0)
       return yield* LogEvent.log(

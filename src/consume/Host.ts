@@ -38,6 +38,8 @@ export interface Host<P> {
   /** A handler was at work since then; with how it failed. */
   readonly handled: (partition: P, since: number, exit?: Exit.Exit<unknown, unknown>) => void
   readonly marked: (partition: P, count: number, offset: number) => void
+  /** A record that could not be decoded is done: by us, nobody has marked it. */
+  readonly passedOver: (partition: P) => void
   /** It went past what is not delivered (aborted transactions, and the markers of all), behind what is all done. */
   readonly passed: (partition: P) => void
   readonly caughtUp: (partition: P) => void

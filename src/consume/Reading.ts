@@ -163,8 +163,10 @@ export class Reading {
   }
 
   /** Whether its offsets are committed in transactions, or may be, of what is delivered. */
-  isApart({ inFlight }: Partition): boolean {
-    return this.mode === "transactions" || (inFlight > 0 && this.isForTransactions && !this.everMarked())
+  isApart({ deliveredFrom, everDoneByHand, isAnew }: Partition): boolean {
+    if (this.mode === "transactions") return true
+    const isDelivered = deliveredFrom >= 0 && !isAnew
+    return this.isForTransactions && isDelivered && !everDoneByHand && !this.everMarked()
   }
 
   /** Whether whoever reads it waits for more. */

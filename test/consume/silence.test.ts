@@ -234,6 +234,22 @@ describe("marks that are forgotten", () => {
     }).pipe(scoped, Effect.provide(one), heard)
   )
 
+  it.effect("are not told of where offsets are committed in transactions by hand (all would come again, it said)", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const { consumer } = yield* member()
+      let seen = 0
+      const handle = Effect.andThen(
+        consumer.groupMetadata,
+        Effect.sync(() => seen++)
+      )
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, () => handle))
+      yield* until("all are delivered", () => seen === 3)
+      yield* pass(120_000, 1_000)
+      assert.deepStrictEqual(of("neverMarked"), [])
+    }).pipe(scoped, Effect.provide(one), heard)
+  )
+
   it("are those of many records, or of some that nobody is at work at", () => {
     const partition = (inFlight: number, awaited: boolean) => ({ inFlight, isAwaited: () => awaited })
     assert.isTrue(isForgotten([partition(10_000, false)], 5_000))

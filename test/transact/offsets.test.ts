@@ -176,13 +176,15 @@ it.effect("are past no record that comes as the time of a batch is over, at any 
 )
 
 /** Bills each record of a stream in a transaction, with its offset by hand. */
-const byHand = (consumer: Effect.Success<ReturnType<typeof subscribed>>) =>
+const byHand = (
+  consumer: Consumer.Consumer<{ readonly offset: number; readonly partition: number; readonly value: unknown }>
+) =>
   Stream.runForEach(consumer.stream, (record) =>
     Transaction.run(
       Effect.gen(function* () {
         const transaction = yield* Transaction.Transaction
-        const { offset, partition } = record
-        yield* bill([record])
+        const { offset, partition, value } = record
+        yield* bill([{ value: `${value}` }])
         yield* transaction.commitOffsets(yield* consumer.groupMetadata, [
           { topic: "orders", partition, offset: offset + 1 }
         ])
@@ -219,5 +221,38 @@ it.effect("that are by hand in transactions stand: what was before is not commit
     yield* advanceUntil(Effect.sleep("9 minutes")).pipe(Effect.repeat({ times: 3 }))
     assert.strictEqual(yield* committedOf("orders"), 6)
     assert.deepStrictEqual(yield* read(), values(4))
+  }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
+)
+
+const skipping = Consumer.subscribe({ group: "g", topics: [numbers], from: "earliest", onUndecodable: "skip" })
+
+it.effect(
+  "that are by hand in transactions stand where a record is passed over (the consumer set them back at once)",
+  () =>
+    Effect.gen(function* () {
+      const consumer = yield* advanceUntil(skipping)
+      yield* put(orders, "x", "1", "2", "3", "4")
+      yield* Effect.forkScoped(byHand(consumer))
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* advanceUntil(broker.awaitCommitted("g", { topic: orders, partition: 0, offset: 5 }))
+      yield* advanceUntil(Effect.sleep("10 seconds"))
+      assert.strictEqual(yield* committedOf("orders"), 5)
+    }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
+)
+
+it.effect("that are by hand in transactions stand after a seek (the consumer set them back half an hour later)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const first = yield* Effect.forkChild(Effect.scoped(Effect.flatMap(skipping, byHand)))
+    yield* put(orders, "0")
+    yield* advanceUntil(broker.awaitCommitted("g", { topic: orders, partition: 0, offset: 1 }))
+    yield* advanceUntil(Fiber.interrupt(first))
+    const consumer = yield* advanceUntil(skipping)
+    yield* Effect.forkScoped(byHand(consumer))
+    yield* put(orders, "1", "2")
+    yield* advanceUntil(broker.awaitCommitted("g", { topic: orders, partition: 0, offset: 3 }))
+    yield* advanceUntil(consumer.seek({ topic: "orders", partition: 0 }, "latest"))
+    yield* advanceUntil(Effect.sleep("9 minutes")).pipe(Effect.repeat({ times: 3 }))
+    assert.strictEqual(yield* committedOf("orders"), 3)
   }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
 )
