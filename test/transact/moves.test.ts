@@ -1,6 +1,6 @@
 /** Partitions of a `process` that go from member to member, whatever the group speaks; and what a transaction costs. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { Assignor, type Consumer, type KafkaError, Membership, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
@@ -105,4 +105,35 @@ it.effect.each([1, 2] as const)(
       assert.strictEqual(yield* ended({}, "member"), "ok")
       assert.deepStrictEqual(yield* read(), ["member"])
     }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
+)
+
+it.effect.each(["classic", "cooperative", "consumer"] as const)(
+  "by hand, pipelines of eachPartition give back what they are through with at once, and go on with the rest (%s)",
+  (speaks) =>
+    Effect.gen(function* () {
+      const options = { membership: memberships[speaks], drainTimeout: "50 seconds" } as const
+      const consumer = yield* advanceUntil(subscribed(options))
+      const handled = consumer.eachPartition(({ records }) =>
+        Stream.runForEach(records, ({ offset, partition, value }) =>
+          Transaction.run(
+            Effect.gen(function* () {
+              const transaction = yield* Transaction.Transaction
+              yield* bill([{ value }])
+              const group = yield* consumer.groupMetadata
+              yield* transaction.commitOffsets(group, [{ topic: "orders", partition, offset: offset + 1 }])
+            })
+          )
+        )
+      )
+      yield* Effect.forkScoped(handled)
+      yield* advanceUntil(fill(0, 10))
+      yield* allCommitted(5)
+      const second = yield* advanceUntil(subscribed(options))
+      const one = Effect.filterOrFail(Effect.orDie(second.positions), ({ length }) => length === 1)
+      yield* advanceUntil(Effect.retry(one, Schedule.spaced("100 millis")), { upTo: "30 seconds" })
+      yield* Effect.forkScoped(Transaction.process(second, bill))
+      yield* advanceUntil(fill(10, 20))
+      yield* allCommitted(10)
+      assert.deepStrictEqual(yield* read(), values(20))
+    }).pipe(Effect.scoped, Effect.provide(layerOf(2)))
 )
