@@ -352,8 +352,10 @@ export const cases: ReadonlyArray<Case> = [
     only: modern,
     ask: (ask) =>
       Effect.gen(function* () {
-        const { another, beat, describe, join, topic } = yield* group(ask, { partitions: 5 })
+        const made = yield* group(ask, { partitions: 5 })
+        const { another, beat, describe, join, topic } = made
         const other = yield* another("-other", 3)
+        yield* awaitKnown(made, ask, [topic, other])
         const both = { subscribedTopicNames: [topic.name, other.name], serverAssignor: "range" }
         const answers: Array<unknown> = [yield* join("b", both)]
         answers.push(yield* join("a", both), yield* join("c", { ...both, instanceId: "i" }), yield* describe())
