@@ -52,8 +52,8 @@ const replacedTopics = () => {
 }
 
 /**
- * Topics that were heard of first less than ten seconds ago, and who told of them: whoever tells of another then, and has not
- * told of this one, may lag behind. Later, or by a broker that takes back its own word, the other is the newer one.
+ * Topics that were heard of first less than ten seconds ago, and who told of them: whoever tells of another then, and has
+ * not told of this one, may lag behind. Later, or by a broker that takes back its own word, the other is the newer one.
  */
 const youngTopics = (now: () => number) => {
   const young = new Map<string, { readonly since: number; readonly by: Set<number> }>()
@@ -81,8 +81,10 @@ export interface Parts {
  * Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. A
  * topic that was replaced is not learnt, by one answer, over the one that has its name: who tells of it lags behind, and
  * a commit of what was read of it would be the other's, by the name. Nor is one that may be older than what was heard of
- * just before. `ask` is asked for those once more, of another broker: by the word of two it is learnt, as it was heard of
- * in the wrong order then; what may be older also where no other broker answers. That is waited for: an answer that tells of another does not say once more what is known.
+ * just before. `ask` is asked for those once more, of another broker: by the word of two it is learnt, as it may have been
+ * heard of in the wrong order (which stays until leaders have refused the other for long: of brokers most of which lag,
+ * a single one may bring the first back, for as long as it lags); what may be older is learnt also where no other broker
+ * answers. That is waited for: an answer that tells of another does not say once more what is known.
  */
 export const learning = (
   { anyBroker, changed, state }: Parts,
