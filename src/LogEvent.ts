@@ -274,12 +274,27 @@ export const lastsApart = 600_000
 export class Doubling {
   #count = 0
   #last = 0
+  #stands = false
+
+  /** Somebody was told, and nothing was taken back since. */
+  get stands(): boolean {
+    return this.#stands
+  }
 
   /** What is added where it is told; undefined: it is not. */
   told(now: number): string | undefined {
     if (now - this.#last > lastsApart) this.#count = 0
     this.#last = now
-    return isTold(++this.#count) ? soFar({ count: this.#count, others: 0 }) : undefined
+    if (!isTold(++this.#count)) return undefined
+    this.#stands = true
+    return soFar({ count: this.#count, others: 0 })
+  }
+
+  /** It is over for now: gives whether somebody was told, once. What comes again is counted on. */
+  cured(): boolean {
+    const { stands } = this
+    this.#stands = false
+    return stands
   }
 }
 

@@ -45,29 +45,19 @@ class Troubles {
   readonly failing = new LogEvent.Lasting()
   /** Those that were made and were of no use. */
   readonly useless = new LogEvent.Lasting()
+  /** Connections that take long, until one is made. */
   readonly slowConnects = new LogEvent.Doubling()
-  /** Somebody was warned that a connection takes long, and none was made since. */
-  isConnectTold = false
   readonly silences = new LogEvent.Doubling()
   /** Connections that another authentication has cost, or bytes that are no answer: the next one is good, and nobody hears. */
   readonly spoilt = new LogEvent.Doubling()
-  /** Connections on which an answer is due for long; and whether that was told. */
+  /** Connections on which an answer is due for long; and what was told of that. */
   readonly slow = new Set<object>()
   readonly slows = new LogEvent.Doubling()
-  isSlowTold = false
 
   /** What takes back that it could not be connected to, or not soon, where somebody was warned of that. */
   reached(): "again" | "at last" | undefined {
-    const wasSlow = this.isConnectTold
-    this.isConnectTold = false
+    const wasSlow = this.slowConnects.cured()
     return this.failing.cured() ? "again" : wasSlow ? "at last" : undefined
-  }
-
-  /** Whether somebody was warned that it owes an answer, which is over. */
-  heard(): boolean {
-    const wasSlow = this.isSlowTold
-    this.isSlowTold = false
-    return wasSlow
   }
 }
 
@@ -111,7 +101,7 @@ export class Observed {
     const troubles = before.#troubles
     const reached = troubles.reached()
     this.#unreached ??= reached
-    for (const isOver of [troubles.heard(), troubles.useless.cured()]) this.#unheard ||= isOver
+    for (const isOver of [troubles.slows.cured(), troubles.useless.cured()]) this.#unheard ||= isOver
   }
 
   #log(event: LogEvent.Event, message: string, level?: Parameters<typeof LogEvent.log>[3]): Effect.Effect<void> {
@@ -132,12 +122,8 @@ export class Observed {
           Effect.sleep(slowAfter),
           Effect.suspend(() => {
             const soFar = this.#troubles.slowConnects.told(this.#context.now())
-            if (soFar === undefined) return Effect.void
-            this.#troubles.isConnectTold = true
-            return this.#log(
-              "connectSlow",
-              `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}${soFar}`
-            )
+            const text = `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}${soFar}`
+            return soFar === undefined ? Effect.void : this.#log("connectSlow", text)
           })
         )
       )
@@ -204,11 +190,10 @@ export class Observed {
   /** An answer is due for long on one of the connections, or a request not even written out: what the broker is behind with. */
   slow(session: object, what: string): void {
     this.#troubles.slow.add(session)
-    if (this.#troubles.isSlowTold) return
+    if (this.#troubles.slows.stands) return
     const { fork, now } = this.#context
     const soFar = this.#troubles.slows.told(now())
     if (soFar === undefined) return
-    this.#troubles.isSlowTold = true
     const hint = "is it overloaded, stopped, or cut off, or the network slow?"
     fork(this.#log("brokerSlow", `${this.#who} ${what} for ${slowAfter / 1000} s: ${hint}${soFar}`))
   }
@@ -219,7 +204,7 @@ export class Observed {
     if (this.#troubles.slow.size > 0) this.#troubles.slow.delete(session)
     // By its first answer: one that is of use says nothing of others, which are closed again and again.
     const wasUseless = !session.served && this.#troubles.useless.cured()
-    const isHeard = this.#troubles.slow.size === 0 && (this.#troubles.heard() || this.#unheard)
+    const isHeard = this.#troubles.slow.size === 0 && (this.#troubles.slows.cured() || this.#unheard)
     if (isHeard) this.#unheard = false
     if (wasUseless || isHeard) this.#context.fork(this.#log("goesOn", `${this.#who} answers again`))
   }

@@ -267,15 +267,16 @@ const giveToken = (
 /** Gives a new token before each one ends; a failure is tried again, and the old one is kept meanwhile. */
 const renewed = (millis: number, give: Effect.Effect<number, KafkaError.KafkaError>): Effect.Effect<never> => {
   const failures = new LogEvent.Doubling()
-  let isTold = false
   const told = (error: KafkaError.KafkaError) =>
     Effect.clockWith((clock) => {
       const soFar = failures.told(Backoff.monotonic(clock))
-      if (soFar === undefined) return Effect.void
-      isTold = true
-      return Effect.logWarning(`librdkafka keeps its old token: ${error.message}${soFar}`)
+      return soFar === undefined
+        ? Effect.void
+        : Effect.logWarning(`librdkafka keeps its old token: ${error.message}${soFar}`)
     })
-  const cured = Effect.suspend(() => (isTold ? Effect.logInfo("librdkafka has a new token again") : Effect.void))
+  const cured = Effect.suspend(() =>
+    failures.cured() ? Effect.logInfo("librdkafka has a new token again") : Effect.void
+  )
   return Effect.sleep(millis).pipe(
     Effect.andThen(give.pipe(Effect.tapError(told), Effect.retry(Backoff.schedule), Effect.orDie)),
     Effect.tap(() => cured),
